@@ -1,0 +1,37 @@
+/*
+ * RUNDIR/control.sock, between meshctl and the master: SOCK_SEQPACKET, 0660, group `admin_group`; one fixed-size request,
+ * one fixed-size reply, then the master closes.  The peer is who SO_PEERCRED says: root or a member of the group.
+ * Everything else goes to the agent (RUNDIR/admin.sock, HTTP).
+ */
+#pragma once
+
+#include <stdint.h>
+
+#define CONTROL_SOCKET "control.sock"
+#define ADMIN_SOCKET   "admin.sock"
+#define CONTROL_MAGIC  0x6d657368u	/* "mesh" */
+#define RUNDIR_DEFAULT "/run/meshd"
+
+enum control_verb {
+	CONTROL_RELOAD = 1,		/* flags: CONTROL_WAIT */
+	CONTROL_INTERCEPT_APPLY,
+	CONTROL_INTERCEPT_CLEAR,
+};
+
+#define CONTROL_WAIT 1u			/* answer when every worker has adopted, or at the time-out */
+
+struct control_request {
+	uint32_t magic;
+	uint32_t verb;
+	uint32_t flags;
+	uint32_t timeout_ms;		/* 0: the default, 30 s; at most 10 min */
+};
+
+/* A descriptor comes with the reply when there is more to say: a memfd with text for the user, such as the errors of a
+ * configuration. */
+struct control_reply {
+	uint32_t magic;
+	int32_t status;			/* 0 done, 1 failed (a program's exit status) */
+	uint64_t generation;		/* the newest after this request */
+	char text[1008];		/* one line, terminated */
+};

@@ -1,0 +1,322 @@
+/* Mapping and verifying an image: see image.h. */
+#include "common/image.h"
+
+#include "common/match.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+static const struct {
+	const char *name;
+	size_t size;
+} records[SECTION_COUNT] = {
+	[SECTION_LISTENERS] = { "listeners", sizeof(struct image_listener) },
+	[SECTION_LOOKUP] = { "lookup", sizeof(uint32_t) },
+	[SECTION_BINDS] = { "binds", sizeof(struct image_bind) },
+	[SECTION_MATCHES] = { "matches", sizeof(struct image_match) },
+	[SECTION_CHAINS] = { "chains", sizeof(struct image_chain) },
+	[SECTION_FILTERS] = { "filters", sizeof(struct image_filter) },
+	[SECTION_TCP_PROXIES] = { "tcp_proxies", sizeof(struct image_tcp_proxy) },
+	[SECTION_CLUSTERS] = { "clusters", sizeof(struct image_cluster) },
+	[SECTION_ENDPOINTS] = { "endpoints", sizeof(struct image_endpoint) },
+	[SECTION_PORTS] = { "ports", sizeof(struct image_port_range) },
+	[SECTION_ADDRESSES] = { "addresses", sizeof(struct addr) },
+	[SECTION_NAMES] = { "names", sizeof(struct image_name) },
+	[SECTION_TEXT] = { "text", 1 },
+	[SECTION_SLOTS] = { "slots", sizeof(uint32_t) },
+	[SECTION_WHERE] = { "where", sizeof(struct image_where) },
+	[SECTION_WHERE_TEXT] = { "where_text", 1 },
+};
+
+size_t image_record_size(enum image_section s)
+{
+	return records[s].size;
+}
+
+int image_map(int fd, struct image *image, struct err *e)
+{
+	struct stat st;
+	void *base;
+
+	if (fstat(fd, &st) == -1)
+		return err_set(e, "image: %m");
+	if (st.st_size < (off_t)sizeof(struct image_head) || st.st_size > (off_t)IMAGE_SIZE_MAX) {
+		errno = EINVAL;
+		return err_set(e, "image: %lld bytes, at most %u can be", (long long)st.st_size, IMAGE_SIZE_MAX);
+	}
+	base = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (base == MAP_FAILED)
+		return err_set(e, "image: mmap: %m");
+	image->head = base;
+	image->size = (size_t)st.st_size;
+	if (image->head->magic == IMAGE_MAGIC && image->head->layout == IMAGE_LAYOUT && image->head->size_bytes == image->size)
+		return 0;
+	image_unmap(image);
+	errno = EINVAL;
+	return err_set(e, "image: made by another build of meshd");
+}
+
+void image_unmap(struct image *image)
+{
+	if (image->head != NULL)
+		munmap((void *)(uintptr_t)image->head, image->size);
+	image->head = NULL;
+	image->size = 0;
+}
+
+/* ---- verifying: one small function for each section; each returns what is wrong, or NULL ---- */
+
+static bool in_range(const struct image *i, enum image_section s, uint32_t first, uint32_t count)
+{
+	return (uint64_t)first + count <= image_count(i, s);
+}
+
+static bool one_of(const struct image *i, enum image_section s, uint32_t index)
+{
+	return index < image_count(i, s);
+}
+
+static bool is_text(const struct image *i, uint32_t offset)
+{
+	return offset < image_count(i, SECTION_TEXT);		/* the section ends with a nought */
+}
+
+static bool is_addr(const struct addr *a)
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+
+	return (a->family == AF_INET && memcmp(a->ip, mapped, sizeof(mapped)) == 0) || a->family == AF_INET6;
+}
+
+static bool is_prefix(const struct prefix *p)
+{
+	if (p->family == 0)
+		return p->bits == 0;
+	return p->bits <= 128 && ((p->family == AF_INET && p->bits >= 96) || p->family == AF_INET6);
+}
+
+static const char *verify_matches(const struct image *i, const struct image_listener *l)
+{
+	for (uint32_t k = 0; k < l->match_count; k++) {
+		const struct image_match *m = image_match(i, l->first_match + k);
+
+		if (m->chain < l->first_chain || m->chain - l->first_chain >= l->chain_count)
+			return "match names a chain of another listener";
+		if (!is_prefix(&m->destination) || !is_prefix(&m->source))
+			return "prefix";
+		if (k > 0 && match_compare(m - 1, m) >= 0)
+			return "matches are not in order";
+	}
+	return NULL;
+}
+
+/* Listeners share nothing: each begins where the one before it ended.  This is what keeps verifying O(size). */
+static bool follows(const struct image *i, uint32_t index)
+{
+	const struct image_listener *l = image_listener(i, index), *before = l - 1;
+
+	if (index == 0)
+		return l->first_bind == 0 && l->first_match == 0 && l->first_chain == 0;
+	return l->first_bind == before->first_bind + before->bind_count &&
+	    l->first_match == before->first_match + before->match_count &&
+	    l->first_chain == before->first_chain + before->chain_count;
+}
+
+static const char *verify_listener(const struct image *i, uint32_t index)
+{
+	const struct image_listener *l = image_listener(i, index);
+
+	if (!is_text(i, l->name) || !one_of(i, SECTION_NAMES, l->name_index) || !one_of(i, SECTION_WHERE, l->where))
+		return "name";
+	if (!in_range(i, SECTION_BINDS, l->first_bind, l->bind_count) || l->bind_count == 0)
+		return "binds";
+	if (!in_range(i, SECTION_CHAINS, l->first_chain, l->chain_count))
+		return "chains";
+	if (!in_range(i, SECTION_MATCHES, l->first_match, l->match_count))
+		return "matches";
+	if (!follows(i, index))
+		return "order";
+	if (l->kind > LISTENER_VIRTUAL_INBOUND || l->direction > DIRECTION_OUTBOUND || l->protocol != 0)
+		return "kind";
+	for (uint32_t k = 0; k < l->bind_count; k++) {
+		if (image_bind(i, l->first_bind + k)->listener != index)
+			return "bind of another listener";
+	}
+	return verify_matches(i, l);
+}
+
+static const char *verify_bind(const struct image *i, uint32_t index)
+{
+	const struct image_bind *b = image_bind(i, index);
+
+	return is_addr(&b->addr) && b->addr.port != 0 && one_of(i, SECTION_LISTENERS, b->listener) ? NULL : "address";
+}
+
+static const char *verify_lookup(const struct image *i, uint32_t index)
+{
+	uint32_t entry = ((const uint32_t *)image_section(i, SECTION_LOOKUP))[index];
+
+	return entry == IMAGE_NONE || one_of(i, SECTION_BINDS, entry) ? NULL : "entry";
+}
+
+static const char *verify_chain(const struct image *i, uint32_t index)
+{
+	const struct image_chain *c = image_chain(i, index);
+
+	if (!is_text(i, c->name) || !one_of(i, SECTION_NAMES, c->name_index) || !one_of(i, SECTION_WHERE, c->where))
+		return "name";
+	return in_range(i, SECTION_FILTERS, c->first_filter, c->filter_count) && c->filter_count > 0 ? NULL : "filters";
+}
+
+static const char *verify_filter(const struct image *i, uint32_t index)
+{
+	const struct image_filter *f = image_filter(i, index);
+
+	return f->type == FILTER_TCP_PROXY && one_of(i, SECTION_TCP_PROXIES, f->index) ? NULL : "type";
+}
+
+static const char *verify_tcp_proxy(const struct image *i, uint32_t index)
+{
+	const struct image_tcp_proxy *t = image_tcp_proxy(i, index);
+
+	return one_of(i, SECTION_CLUSTERS, t->cluster) && is_text(i, t->stat_prefix) ? NULL : "cluster";
+}
+
+static const char *verify_cluster(const struct image *i, uint32_t index)
+{
+	const struct image_cluster *c = image_cluster(i, index);
+
+	if (!is_text(i, c->name) || !one_of(i, SECTION_NAMES, c->name_index) || !one_of(i, SECTION_WHERE, c->where))
+		return "name";
+	if (!in_range(i, SECTION_ENDPOINTS, c->first_endpoint, c->endpoint_count))
+		return "endpoints";
+	if (c->type > CLUSTER_ORIGINAL_DST || c->balancer > BALANCER_CLUSTER_PROVIDED || c->direction > DIRECTION_OUTBOUND)
+		return "type";
+	return NULL;
+}
+
+static const char *verify_endpoint(const struct image *i, uint32_t index)
+{
+	const struct image_endpoint *p = image_endpoint(i, index);
+
+	return is_addr(&p->addr) && p->addr.port != 0 && one_of(i, SECTION_NAMES, p->name_index) ? NULL : "address";
+}
+
+static const char *verify_address(const struct image *i, uint32_t index)
+{
+	return is_addr(image_address(i, index)) ? NULL : "address";
+}
+
+static const char *verify_port(const struct image *i, uint32_t index)
+{
+	const struct image_port_range *r = image_port_range(i, index);
+
+	return r->first != 0 && r->first <= r->last ? NULL : "range";
+}
+
+static const char *verify_name(const struct image *i, uint32_t index)
+{
+	const struct image_name *n = image_name(i, index);
+	const char *text;
+
+	if (n->kind == NAME_NONE || n->kind >= NAME_KINDS || !is_text(i, n->name))
+		return "kind";
+	text = image_text(i, n->name);
+	return *text != '\0' && memchr(text, '\0', IMAGE_NAME_MAX < image_count(i, SECTION_TEXT) - n->name ?
+	    IMAGE_NAME_MAX : image_count(i, SECTION_TEXT) - n->name) != NULL ? NULL : "length";
+}
+
+static const char *verify_where(const struct image *i, uint32_t index)
+{
+	return image_where(i, index)->file < image_count(i, SECTION_WHERE_TEXT) ? NULL : "file";
+}
+
+static const struct {
+	enum image_section section;
+	const char *(*verify)(const struct image *, uint32_t index);
+} verifiers[] = {
+	{ SECTION_BINDS, verify_bind }, { SECTION_LISTENERS, verify_listener }, { SECTION_LOOKUP, verify_lookup },
+	{ SECTION_CHAINS, verify_chain }, { SECTION_FILTERS, verify_filter }, { SECTION_TCP_PROXIES, verify_tcp_proxy },
+	{ SECTION_CLUSTERS, verify_cluster }, { SECTION_ENDPOINTS, verify_endpoint }, { SECTION_PORTS, verify_port },
+	{ SECTION_ADDRESSES, verify_address }, { SECTION_NAMES, verify_name }, { SECTION_WHERE, verify_where },
+};
+
+/* The sections lie one after the other, within the image, none over another. */
+static int verify_spans(const struct image *i, struct err *e)
+{
+	uint64_t end = sizeof(struct image_head);
+
+	for (int s = 0; s < SECTION_COUNT; s++) {
+		const struct image_span *span = &i->head->sections[s];
+		uint64_t at = (uint64_t)span->at * 8;
+
+		if (at < end || at + (uint64_t)span->count * records[s].size > i->size)
+			return err_set(e, "image: section %s lies outside", records[s].name);
+		end = at + (uint64_t)span->count * records[s].size;
+	}
+	return 0;
+}
+
+static const char *verify_settings(const struct image *i)
+{
+	const struct image_settings *s = image_settings(i);
+
+	if (!is_text(i, s->node_id) || !is_text(i, s->user) || !is_text(i, s->agent_user) || !is_text(i, s->admin_group) ||
+	    !is_text(i, s->runtime_dir) || !is_text(i, s->access_log))
+		return "text";
+	if (!in_range(i, SECTION_ADDRESSES, s->first_address, s->address_count))
+		return "addresses";
+	if (!in_range(i, SECTION_PORTS, s->first_exclude_inbound, s->exclude_inbound_count) ||
+	    !in_range(i, SECTION_PORTS, s->first_exclude_outbound, s->exclude_outbound_count))
+		return "ports";
+	if (s->outbound_traffic_policy > POLICY_REGISTRY_ONLY || s->intercept > 1)
+		return "enum";
+	if (s->intercept && (s->outbound_port == 0 || s->inbound_port == 0))
+		return "virtual ports";
+	return NULL;
+}
+
+/* A full table would make a look-up of what is not there walk all of it; it ends all the same. */
+static const char *verify_lookup_size(const struct image *i)
+{
+	uint32_t size = image_count(i, SECTION_LOOKUP);
+
+	return size != 0 && (size & (size - 1)) == 0 ? NULL : "size is no power of two";
+}
+
+static bool ends_with_nought(const struct image *i, enum image_section s)
+{
+	uint32_t n = image_count(i, s);
+
+	return n > 0 && ((const char *)image_section(i, s))[n - 1] == '\0';
+}
+
+int image_verify(const struct image *i, struct err *e)
+{
+	const char *wrong;
+
+	errno = EINVAL;
+	if (i->head->magic != IMAGE_MAGIC || i->head->layout != IMAGE_LAYOUT || i->head->size_bytes != i->size)
+		return err_set(e, "image: not of this build");
+	if (verify_spans(i, e) == -1)
+		return -1;
+	if (!ends_with_nought(i, SECTION_TEXT) || !ends_with_nought(i, SECTION_WHERE_TEXT))
+		return err_set(e, "image: text without an end");
+	if (image_count(i, SECTION_SLOTS) != image_count(i, SECTION_NAMES))
+		return err_set(e, "image: %u slots for %u names", image_count(i, SECTION_SLOTS), image_count(i, SECTION_NAMES));
+	if ((wrong = verify_settings(i)) != NULL)
+		return err_set(e, "image: settings: %s", wrong);
+	if ((wrong = verify_lookup_size(i)) != NULL)
+		return err_set(e, "image: lookup: %s", wrong);
+	for (size_t v = 0; v < sizeof(verifiers) / sizeof(verifiers[0]); v++) {
+		enum image_section s = verifiers[v].section;
+
+		for (uint32_t k = 0; k < image_count(i, s); k++) {
+			if ((wrong = verifiers[v].verify(i, k)) != NULL)
+				return err_set(e, "image: %s[%u]: %s", records[s].name, k, wrong);
+		}
+	}
+	return 0;
+}

@@ -1,0 +1,262 @@
+/*
+ * One generation of the configuration, as it lies in memory: flat, position-independent, immutable once sealed.
+ * Filled by meshd-conf, verified by the master before anybody else sees it, read in place by workers and the agent.
+ *
+ * An image is a head and typed sections, each an array of one kind of record.  Records name each other by index into
+ * a section, and only ever into a section that comes later in enum image_section: no look-up can circle, and verifying
+ * is one pass over each array.  (Offsets to anywhere would need a walk.)  A range is `first, count`.
+ * Text lies in one section, each piece with its nought, and is named by its offset there; offset 0 is "".
+ *
+ * The digest (SHA-256, by meshd-conf) covers the head's settings and every section before SECTION_SLOTS: two files
+ * that mean the same have the same digest, wherever their lines are and whatever slots the master gave.
+ */
+#pragma once
+
+#include "common/addr.h"
+#include "common/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define IMAGE_MAGIC	0x0001676d69687365u		/* "eshimg" and the byte order */
+#define IMAGE_LAYOUT	1u				/* raised with every change to a record */
+#define IMAGE_SIZE_MAX	(256u << 20)			/* bytes */
+#define IMAGE_NONE	UINT32_MAX			/* no such index */
+
+enum image_section {
+	SECTION_LISTENERS,	/* struct image_listener, sorted by name */
+	SECTION_LOOKUP,		/* uint32_t: hash table over the addresses of listeners, index of a SECTION_BINDS record */
+	SECTION_BINDS,		/* struct image_bind */
+	SECTION_MATCHES,	/* struct image_match, for each listener in the order of match_chain() */
+	SECTION_CHAINS,		/* struct image_chain */
+	SECTION_FILTERS,	/* struct image_filter */
+	SECTION_TCP_PROXIES,	/* struct image_tcp_proxy */
+	SECTION_CLUSTERS,	/* struct image_cluster, sorted by name */
+	SECTION_ENDPOINTS,	/* struct image_endpoint, for each cluster together */
+	SECTION_PORTS,		/* struct image_port_range: what interception leaves alone */
+	SECTION_ADDRESSES,	/* struct addr: node.addresses */
+	SECTION_NAMES,		/* struct image_name: what has a row in `live` */
+	SECTION_TEXT,		/* bytes */
+	SECTION_SLOTS,		/* uint32_t, as many as NAMES; nought from conf, filled by the master from the directory */
+	SECTION_WHERE,		/* struct image_where: where each listener, chain, cluster was written */
+	SECTION_WHERE_TEXT,	/* bytes: names of files */
+	SECTION_COUNT
+};
+
+struct image_span {
+	uint32_t at;		/* in units of 8 bytes from the start of the image */
+	uint32_t count;		/* records (TEXT, WHERE_TEXT: bytes) */
+};
+
+/* What belongs to the process as a whole.  Times are milliseconds, texts offsets in SECTION_TEXT. */
+struct image_settings {
+	uint32_t node_id;
+	uint32_t user, agent_user, admin_group;
+	uint32_t runtime_dir;
+	uint32_t access_log;			/* "": off */
+	uint32_t workers;			/* 0: one for each usable core */
+	uint32_t drain_time_ms;
+	uint32_t first_address, address_count;	/* SECTION_ADDRESSES */
+	uint16_t intercept;			/* bool: rules are set */
+	uint16_t outbound_port, inbound_port;	/* the virtual listeners' */
+	uint8_t outbound_traffic_policy;	/* enum image_policy */
+	uint8_t zero;
+	uint32_t first_exclude_inbound, exclude_inbound_count;		/* SECTION_PORTS */
+	uint32_t first_exclude_outbound, exclude_outbound_count;
+};
+
+enum image_policy { POLICY_ALLOW_ANY, POLICY_REGISTRY_ONLY };
+
+struct image_head {
+	uint64_t magic;
+	uint32_t layout;
+	uint32_t size_bytes;			/* of the whole image, a multiple of 8 */
+	uint8_t digest[32];
+	struct image_span sections[SECTION_COUNT];
+	struct image_settings settings;
+};
+
+enum image_direction { DIRECTION_NONE, DIRECTION_INBOUND, DIRECTION_OUTBOUND };
+
+/* How the listener takes part in the hand-off (DESIGN §6). */
+enum image_listener_kind {
+	LISTENER_BOUND,			/* binds its addresses, connections stay with it */
+	LISTENER_REAL,			/* binds nothing: found by the original destination */
+	LISTENER_VIRTUAL_OUTBOUND,	/* binds; hands connections over to a real listener where one matches */
+	LISTENER_VIRTUAL_INBOUND,	/* binds; its own chains match the original destination */
+};
+
+/* Binds, matches and chains of a listener begin where those of the listener before it end. */
+struct image_listener {
+	uint32_t name;
+	uint32_t name_index;		/* SECTION_NAMES, and so SLOTS */
+	uint32_t first_bind, bind_count;
+	uint32_t first_match, match_count;
+	uint32_t first_chain, chain_count;
+	uint32_t where;			/* SECTION_WHERE */
+	uint32_t connection_limit;	/* reserved for max_connections: 0, none */
+	uint32_t buffer_limit_bytes;	/* per_connection_buffer_limit_bytes, of each direction of a connection */
+	uint32_t backlog;
+	uint8_t kind;			/* enum image_listener_kind */
+	uint8_t direction;		/* enum image_direction */
+	uint8_t protocol;		/* 0: TCP; later others */
+	uint8_t zero[5];
+};
+
+struct image_bind {
+	struct addr addr;
+	uint32_t listener;
+	uint32_t zero;
+};
+
+/*
+ * One (port, destination, source) that selects a chain.  Sorted within a listener: port descending, so that "any" (0)
+ * comes last; then destination prefix: longer first, then by address; then source prefix: longer first, then by
+ * address.  bits = 0 with family 0: any.
+ */
+struct image_match {
+	struct prefix destination;
+	struct prefix source;
+	uint16_t port;
+	uint16_t zero;
+	uint32_t chain;
+};
+
+struct image_chain {
+	uint32_t name;
+	uint32_t name_index;
+	uint32_t first_filter, filter_count;
+	uint32_t where;
+	uint32_t zero;
+};
+
+enum image_filter_type { FILTER_TCP_PROXY };
+
+struct image_filter {
+	uint32_t type;			/* enum image_filter_type */
+	uint32_t index;			/* in the section of that type */
+};
+
+struct image_tcp_proxy {
+	uint32_t cluster;
+	uint32_t stat_prefix;
+	uint64_t idle_timeout_ms;	/* 0: none */
+};
+
+enum image_cluster_type { CLUSTER_STATIC, CLUSTER_ORIGINAL_DST };
+enum image_balancer { BALANCER_ROUND_ROBIN, BALANCER_CLUSTER_PROVIDED };
+
+struct image_cluster {
+	uint32_t name;
+	uint32_t name_index;
+	uint32_t first_endpoint, endpoint_count;
+	uint32_t where;
+	uint32_t connect_timeout_ms;
+	uint32_t buffer_limit_bytes;
+	/* tcp(7): TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL; 0 leaves the system's value */
+	uint32_t keepalive_probes, keepalive_time_s, keepalive_interval_s;
+	uint8_t keepalive;		/* bool */
+	uint8_t type;			/* enum image_cluster_type */
+	uint8_t balancer;		/* enum image_balancer */
+	uint8_t direction;		/* enum image_direction */
+	uint8_t zero[4];
+};
+
+struct image_endpoint {
+	struct addr addr;
+	uint32_t name_index;
+	uint32_t weight;		/* 1 */
+};
+
+struct image_port_range {
+	uint16_t first, last;
+};
+
+enum image_name_kind {
+	NAME_NONE,
+	NAME_LISTENER,		/* its name */
+	NAME_CHAIN,		/* listener + "/" + chain (unnamed: its match in canonical form) */
+	NAME_CLUSTER,		/* its name */
+	NAME_ENDPOINT,		/* cluster + "/" + address:port */
+	NAME_KINDS
+};
+
+#define IMAGE_NAME_MAX 232	/* bytes of such a name, its nought included */
+
+struct image_name {
+	uint32_t kind;
+	uint32_t name;		/* SECTION_TEXT */
+};
+
+struct image_where {
+	uint32_t file;		/* SECTION_WHERE_TEXT */
+	uint32_t line;
+};
+
+/* A mapped image.  `size` is what was mapped. */
+struct image {
+	const struct image_head *head;
+	size_t size;
+};
+
+/* Maps read-only (MAP_PRIVATE: Linux 6.1 refuses MAP_SHARED of a write-sealed memfd).  The descriptor stays the
+ * caller's.  Checks magic, layout and size, no more: image_verify() is the master's. */
+int image_map(int fd, struct image *, struct err *e);
+void image_unmap(struct image *);
+
+/* Every offset, range, index and enum of it, O(size), without trust in anything.  -1: *e says which. */
+int image_verify(const struct image *, struct err *e);
+
+/* The bytes of one record of a section; for those who walk all sections. */
+size_t image_record_size(enum image_section);
+
+static inline const void *image_section(const struct image *i, enum image_section s)
+{
+	return (const char *)i->head + (size_t)i->head->sections[s].at * 8;
+}
+
+static inline uint32_t image_count(const struct image *i, enum image_section s)
+{
+	return i->head->sections[s].count;
+}
+
+static inline const char *image_text(const struct image *i, uint32_t offset)
+{
+	return (const char *)image_section(i, SECTION_TEXT) + offset;
+}
+
+static inline const char *image_where_text(const struct image *i, uint32_t offset)
+{
+	return (const char *)image_section(i, SECTION_WHERE_TEXT) + offset;
+}
+
+#define IMAGE_ACCESSOR(NAME, TYPE, SECTION)						\
+static inline const TYPE *image_##NAME(const struct image *i, uint32_t index)		\
+{											\
+	return (const TYPE *)image_section(i, SECTION) + index;				\
+}
+
+IMAGE_ACCESSOR(listener, struct image_listener, SECTION_LISTENERS)
+IMAGE_ACCESSOR(bind, struct image_bind, SECTION_BINDS)
+IMAGE_ACCESSOR(match, struct image_match, SECTION_MATCHES)
+IMAGE_ACCESSOR(chain, struct image_chain, SECTION_CHAINS)
+IMAGE_ACCESSOR(filter, struct image_filter, SECTION_FILTERS)
+IMAGE_ACCESSOR(tcp_proxy, struct image_tcp_proxy, SECTION_TCP_PROXIES)
+IMAGE_ACCESSOR(cluster, struct image_cluster, SECTION_CLUSTERS)
+IMAGE_ACCESSOR(endpoint, struct image_endpoint, SECTION_ENDPOINTS)
+IMAGE_ACCESSOR(port_range, struct image_port_range, SECTION_PORTS)
+IMAGE_ACCESSOR(address, struct addr, SECTION_ADDRESSES)
+IMAGE_ACCESSOR(name, struct image_name, SECTION_NAMES)
+IMAGE_ACCESSOR(where, struct image_where, SECTION_WHERE)
+
+/* The row in `live` of a listener, chain, cluster or endpoint, by its name_index. */
+static inline uint32_t image_slot(const struct image *i, uint32_t name_index)
+{
+	return ((const uint32_t *)image_section(i, SECTION_SLOTS))[name_index];
+}
+
+static inline const struct image_settings *image_settings(const struct image *i)
+{
+	return &i->head->settings;
+}

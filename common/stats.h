@@ -1,0 +1,73 @@
+/*
+ * Every counter, once: the field in shared memory, the name that meshctl prints (Envoy's), the words of the manual.
+ * A gauge is what a worker holds now: the master gives it back when the worker dies.  A counter only grows.
+ *
+ * X(field, name, words).  The first gauge of every row is `users` (live.h), which is not printed.
+ */
+#pragma once
+
+/* listener.<address>_<port>.<name> */
+#define LISTENER_GAUGES(X)									\
+	X(cx_active, "downstream_cx_active", "connections open now")
+#define LISTENER_COUNTERS(X)									\
+	X(cx_total, "downstream_cx_total", "connections accepted, or handed over by a virtual listener")	\
+	X(cx_destroy, "downstream_cx_destroy", "connections ended")				\
+	X(cx_overflow, "downstream_cx_overflow", "connections refused over a limit")		\
+	X(cx_overload_reject, "downstream_cx_overload_reject", "connections shed: no descriptors or memory left")	\
+	X(no_chain, "no_filter_chain_match", "connections that no filter chain matches")	\
+	X(loop_refused, "downstream_cx_loop_refused", "connections whose destination is a listener of this proxy")
+
+/* tcp.<stat_prefix>.<name>; a row for each chain, summed over those with one stat_prefix */
+#define CHAIN_GAUGES(X)										\
+	X(cx_active, "downstream_cx_active", "connections open now")
+#define CHAIN_COUNTERS(X)									\
+	X(cx_total, "downstream_cx_total", "connections handled")				\
+	X(cx_no_route, "downstream_cx_no_route", "connections without a cluster to go to")	\
+	X(cx_rx_bytes, "downstream_cx_rx_bytes_total", "bytes received from clients")		\
+	X(cx_tx_bytes, "downstream_cx_tx_bytes_total", "bytes sent to clients")			\
+	X(idle_timeout, "idle_timeout", "connections closed by the idle time-out")
+
+/* cluster.<name>.<name> */
+#define CLUSTER_GAUGES(X)									\
+	X(cx_active, "upstream_cx_active", "connections open now")
+#define CLUSTER_COUNTERS(X)									\
+	X(cx_total, "upstream_cx_total", "connections begun")					\
+	X(cx_connect_fail, "upstream_cx_connect_fail", "connections that failed to open")	\
+	X(cx_connect_timeout, "upstream_cx_connect_timeout", "connections not open within connect_timeout")	\
+	X(cx_attempts_exceeded, "upstream_cx_connect_attempts_exceeded", "given up after the last attempt")	\
+	X(cx_none_healthy, "upstream_cx_none_healthy", "no endpoint to connect to")		\
+	X(cx_overflow, "upstream_cx_overflow", "refused over a limit")				\
+	X(cx_no_port, "upstream_cx_no_local_port", "no local port left towards an endpoint")	\
+	X(cx_loop_refused, "upstream_cx_loop_refused", "endpoint is a listener of this proxy: not dialled")	\
+	X(cx_destroy, "upstream_cx_destroy", "connections ended")				\
+	X(cx_destroy_local, "upstream_cx_destroy_local", "connections ended by this side")	\
+	X(cx_destroy_remote, "upstream_cx_destroy_remote", "connections ended by the endpoint")	\
+	X(cx_idle_timeout, "upstream_cx_idle_timeout", "connections closed by the idle time-out")	\
+	X(cx_rx_bytes, "upstream_cx_rx_bytes_total", "bytes received from endpoints")		\
+	X(cx_tx_bytes, "upstream_cx_tx_bytes_total", "bytes sent to endpoints")
+
+/* /clusters: <cluster>::<address>::<name> */
+#define ENDPOINT_GAUGES(X)									\
+	X(cx_active, "cx_active", "connections open now")
+#define ENDPOINT_COUNTERS(X)									\
+	X(cx_total, "cx_total", "connections begun")						\
+	X(cx_connect_fail, "cx_connect_fail", "connections that failed to open")
+
+/* worker.<n>.<name>, and server.<name> summed over the workers */
+#define WORKER_GAUGES(X)									\
+	X(connections, "connections", "downstream connections open now")			\
+	X(inflight, "operations_in_flight", "operations that the kernel holds")			\
+	X(buffer_bytes, "buffer_bytes", "bytes waiting in buffers for a slow peer")		\
+	X(pipes, "pipes", "pipes in use or pooled for splice(2)")
+#define WORKER_COUNTERS(X)									\
+	X(accepted, "accepted", "connections accepted")						\
+	X(turns, "loop_turns", "turns of the event loop")					\
+	X(completions, "completions", "completions reaped")					\
+	X(shed_descriptors, "shed_descriptors", "connections shed for want of descriptors")	\
+	X(shed_memory, "shed_memory", "connections shed for want of memory")			\
+	X(buffers_out, "buffers_out", "receives that waited for a buffer")			\
+	X(cq_overflow, "completion_overflow", "times the completion queue was full")		\
+	X(log_lines, "access_log_lines", "lines written to the access log")			\
+	X(log_dropped, "access_log_dropped", "lines dropped: the log is not read fast enough")	\
+	X(spliced_bytes, "spliced_bytes", "bytes that went through splice(2)")			\
+	X(deaths, "deaths", "times this worker died")
