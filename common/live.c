@@ -73,11 +73,14 @@ fail:
 
 int live_map(int fd, struct live *l, struct err *e)
 {
-	struct live_head head = { 0 };
-	size_t fixed = offsetof(struct live_head, born_ns);
+	struct {			/* how struct live_head begins; the whole of it is 32 MiB */
+		uint64_t magic, layout;
+		uint32_t workers, zero;
+	} head;
 	struct stat st;
 
-	if (fstat(fd, &st) == -1 || pread(fd, &head, fixed, 0) != (ssize_t)fixed)
+	_Static_assert(sizeof(head) == offsetof(struct live_head, born_ns), "the beginning of struct live_head");
+	if (fstat(fd, &st) == -1 || pread(fd, &head, sizeof(head), 0) != (ssize_t)sizeof(head))
 		return err_set(e, "live: not readable");
 	if (head.magic != LIVE_MAGIC || head.layout != live_layout())
 		return err_set(e, "live: made by another build of meshd");
