@@ -1,0 +1,17 @@
+/* Access-log lines on their way to the agent: gathered in a turn, written together to the worker's pipe.  A full pipe
+ * drops lines and counts them: the log never holds up traffic. */
+#pragma once
+
+#include <stddef.h>
+
+struct worker;
+
+struct accesslog {
+	int fd;			/* the pipe; -1: none */
+	size_t used;
+	char lines[32768];
+};
+
+void accesslog_line(struct worker *, const char *line, size_t len);
+/* At the end of a turn. */
+void accesslog_flush(struct worker *);

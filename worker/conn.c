@@ -1,0 +1,423 @@
+/*
+ * A connection's life, top to bottom: see conn.h.
+ *
+ *   conn_accept -> where to -> dial -> open -> close -> free, with its line in the access log
+ */
+#include "worker/conn.h"
+
+#include "common/match.h"
+#include "worker/listener.h"
+#include "worker/upstream.h"
+#include "worker/worker.h"
+
+#include <errno.h>
+#include <linux/netfilter_ipv4.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define IP6_SO_ORIGINAL_DST 80		/* linux/netfilter_ipv6/ip6_tables.h clashes with netinet/in.h */
+
+static void conn_free(struct conn *);
+
+static const unsigned conn_next[] = {
+	[CONN_NEW] = 1u << CONN_CONNECTING | 1u << CONN_CLOSING,
+	[CONN_CONNECTING] = 1u << CONN_OPEN | 1u << CONN_CLOSING,
+	[CONN_OPEN] = 1u << CONN_CLOSING,
+	[CONN_CLOSING] = 0,
+};
+
+static void conn_enter(struct conn *c, enum conn_state to)
+{
+	if (!(conn_next[c->state] & 1u << to))
+		abort();
+	c->state = (uint8_t)to;
+}
+
+struct io_uring_sqe *conn_sqe(struct conn *c, enum op_kind kind)
+{
+	c->inflight++;
+	gauge(c->worker, WORKER_G_inflight, 1);
+	return loop_sqe(&c->worker->loop, c, kind);
+}
+
+static struct live_row *row_of(struct conn *c, uint32_t slot)
+{
+	return live_row(&c->worker->live, c->worker->index, slot);
+}
+
+/* ---- where to ---- */
+
+/* The destination before interception; the local address where nothing was redirected. */
+static void find_destination(struct conn *c)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	int fd = c->side[DOWNSTREAM].fd;
+
+	if (getsockname(fd, (struct sockaddr *)&ss, &len) == -1 || addr_from_sockaddr((struct sockaddr *)&ss, len, &c->local) == -1)
+		memset(&c->local, 0, sizeof(c->local));
+	c->destination = c->local;
+	len = sizeof(ss);
+	if (getsockopt(fd, c->local.family == AF_INET ? SOL_IP : SOL_IPV6,
+	    c->local.family == AF_INET ? SO_ORIGINAL_DST : IP6_SO_ORIGINAL_DST, &ss, &len) == -1)
+		return;
+	if (addr_from_sockaddr((struct sockaddr *)&ss, len, &c->destination) == -1)
+		c->destination = c->local;
+	c->restored = !addr_equal(&c->destination, &c->local);
+}
+
+static const struct image_listener *hand_off(struct conn *c, const struct image_listener *l)
+{
+	const struct image_listener *real;
+
+	if (l->kind != LISTENER_VIRTUAL_OUTBOUND)
+		return l;
+	real = match_listener(&c->worker->image, &c->destination);
+	return real != NULL ? real : l;
+}
+
+static void use_listener(struct conn *c, const struct image_listener *l)
+{
+	struct live_row *row;
+
+	c->listener_slot = image_slot(&c->worker->image, l->name_index);
+	c->buffer_limit = l->buffer_limit_bytes;
+	row = row_of(c, c->listener_slot);
+	live_add(&row->gauge[LIVE_USERS], 1);
+	live_add(&row->gauge[LISTENER_G_cx_active], 1);
+	live_add(&row->counter[LISTENER_C_cx_total], 1);
+}
+
+static void use_chain(struct conn *c, const struct image_chain *chain)
+{
+	struct live_row *row;
+
+	c->chain_slot = image_slot(&c->worker->image, chain->name_index);
+	row = row_of(c, c->chain_slot);
+	live_add(&row->gauge[LIVE_USERS], 1);
+	live_add(&row->gauge[CHAIN_G_cx_active], 1);
+	live_add(&row->counter[CHAIN_C_cx_total], 1);
+}
+
+static void dial(struct conn *c, const struct image_tcp_proxy *t)
+{
+	const struct image_cluster *cluster = image_cluster(&c->worker->image, t->cluster);
+
+	c->idle_timeout_ms = t->idle_timeout_ms;
+	c->cluster_slot = image_slot(&c->worker->image, cluster->name_index);
+	live_add(&row_of(c, c->cluster_slot)->gauge[LIVE_USERS], 1);
+	conn_enter(c, CONN_CONNECTING);
+	if (!upstream_dial(c, &c->worker->image, cluster)) {
+		conn_close(c, c->end, c->end != END_NO_ENDPOINT);
+		return;
+	}
+	wheel_set(&c->worker->wheel, &c->deadline, c->worker->loop.now_ms + cluster->connect_timeout_ms);
+	flow_start(c, DOWNSTREAM);
+}
+
+static void route(struct conn *c, const struct image_listener *bound)
+{
+	const struct image *image = &c->worker->image;
+	const struct image_listener *l = hand_off(c, bound);
+	const struct image_chain *chain = match_chain(image, l, &c->destination, &c->client);
+
+	use_listener(c, l);
+	if (chain == NULL) {
+		live_add(&row_of(c, c->listener_slot)->counter[LISTENER_C_no_chain], 1);
+		conn_close(c, END_NO_CHAIN, false);
+		return;
+	}
+	use_chain(c, chain);
+	/* The last filter ends the chain; today tcp_proxy is the only one. */
+	dial(c, image_tcp_proxy(image, image_filter(image, chain->first_filter + chain->filter_count - 1)->index));
+}
+
+static struct conn *conn_new(struct worker *w, int fd, const struct addr *client)
+{
+	struct conn *c = aligned_alloc(OP_ALIGN, (sizeof(*c) + OP_ALIGN - 1) & ~(size_t)(OP_ALIGN - 1));
+	struct timespec ts;
+
+	if (c == NULL)
+		return NULL;
+	memset(c, 0, sizeof(*c));
+	clock_gettime(CLOCK_REALTIME, &ts);
+	c->worker = w;
+	c->born_ns = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+	c->born_ms = c->active_ms = w->loop.now_ms;
+	c->client = *client;
+	c->side[DOWNSTREAM].fd = fd;
+	c->side[UPSTREAM].fd = -1;
+	c->listener_slot = c->chain_slot = c->cluster_slot = c->endpoint_slot = IMAGE_NONE;
+	flow_init(&c->flow[DOWNSTREAM]);
+	flow_init(&c->flow[UPSTREAM]);
+	c->next = w->conns;
+	c->prev = &w->conns;
+	if (c->next != NULL)
+		c->next->prev = &c->next;
+	w->conns = c;
+	gauge(w, WORKER_G_connections, 1);
+	count(w, WORKER_C_accepted);
+	return c;
+}
+
+void conn_accept(struct worker *w, struct listener *listener, int fd, const struct addr *client)
+{
+	struct conn *c = conn_new(w, fd, client);
+
+	if (c == NULL) {
+		count(w, WORKER_C_shed_memory);
+		close(fd);
+		return;
+	}
+	find_destination(c);
+	route(c, image_listener(&w->image, listener->index));
+}
+
+/* ---- open ---- */
+
+static void dialled(struct conn *c, int res)
+{
+	struct live_row *row = row_of(c, c->cluster_slot);
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+
+	c->connecting_op = false;
+	if (c->state == CONN_CLOSING)
+		return;
+	if (res < 0) {
+		c->connect_error = -res;
+		live_add(&row->counter[CLUSTER_C_cx_connect_fail], 1);
+		if (res == -EADDRNOTAVAIL)
+			live_add(&row->counter[CLUSTER_C_cx_no_port], 1);
+		if (c->endpoint_slot != IMAGE_NONE)
+			live_add(&row_of(c, c->endpoint_slot)->counter[ENDPOINT_C_cx_connect_fail], 1);
+		conn_close(c, res == -EADDRNOTAVAIL ? END_NO_PORT : END_CONNECT, true);
+		return;
+	}
+	if (getsockname(c->side[UPSTREAM].fd, (struct sockaddr *)&ss, &len) == 0)
+		addr_from_sockaddr((struct sockaddr *)&ss, len, &c->endpoint_local);
+	conn_enter(c, CONN_OPEN);
+	c->active_ms = c->worker->loop.now_ms;
+	wheel_clear(&c->worker->wheel, &c->deadline);
+	if (c->idle_timeout_ms != 0)
+		wheel_set(&c->worker->wheel, &c->deadline, c->active_ms + c->idle_timeout_ms);
+	flow_open(c, DOWNSTREAM);
+	if (c->state == CONN_OPEN)
+		flow_start(c, UPSTREAM);
+}
+
+void conn_deadline(struct conn *c)
+{
+	struct worker *w = c->worker;
+
+	if (c->state == CONN_CONNECTING) {
+		live_add(&row_of(c, c->cluster_slot)->counter[CLUSTER_C_cx_connect_timeout], 1);
+		live_add(&row_of(c, c->cluster_slot)->counter[CLUSTER_C_cx_connect_fail], 1);
+		conn_close(c, END_CONNECT_TIMEOUT, true);
+	} else if (c->state == CONN_OPEN && w->loop.now_ms >= c->active_ms + c->idle_timeout_ms) {
+		live_add(&row_of(c, c->chain_slot)->counter[CHAIN_C_idle_timeout], 1);
+		live_add(&row_of(c, c->cluster_slot)->counter[CLUSTER_C_cx_idle_timeout], 1);
+		conn_close(c, END_IDLE, false);
+	} else if (c->state == CONN_OPEN) {
+		wheel_set(&w->wheel, &c->deadline, c->active_ms + c->idle_timeout_ms);
+	}
+}
+
+void conn_flow_done(struct conn *c)
+{
+	if (c->flow[DOWNSTREAM].done && c->flow[UPSTREAM].done)
+		conn_close(c, END_DONE, false);
+}
+
+static void hung_up(struct conn *c, unsigned d, int res)
+{
+	c->flow[d].watching = false;
+	if (c->state == CONN_OPEN && res > 0 && (res & POLLERR))
+		conn_close(c, d == DOWNSTREAM ? END_DOWNSTREAM_RESET : END_UPSTREAM_RESET, true);
+}
+
+/* ---- close ---- */
+
+static void reset_on_close(int fd)
+{
+	const struct linger hard = { 1, 0 };
+
+	if (fd != -1)
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+}
+
+void conn_close(struct conn *c, enum conn_end why, bool reset)
+{
+	if (c->state == CONN_CLOSING)
+		return;
+	conn_enter(c, CONN_CLOSING);
+	c->end = (uint8_t)why;
+	c->resetting = reset;
+	wheel_clear(&c->worker->wheel, &c->deadline);
+	if (c->inflight > 0) {
+		loop_cancel_fd(&c->worker->loop, c->side[DOWNSTREAM].fd);
+		if (c->side[UPSTREAM].fd != -1)
+			loop_cancel_fd(&c->worker->loop, c->side[UPSTREAM].fd);
+		return;		/* conn_complete() frees with the last completion */
+	}
+	/* Not from under a caller that still looks at it: its turn to be freed comes with the timers. */
+	wheel_set(&c->worker->wheel, &c->deadline, 0);
+}
+
+static void leave_starved(struct conn *c)
+{
+	struct conn **p = &c->worker->starved;
+
+	while (*p != NULL && *p != c)
+		p = &(*p)->next_starved;
+	if (*p == c)
+		*p = c->next_starved;
+}
+
+static void give_rows_back(struct conn *c)
+{
+	struct live_row *row;
+
+	if (c->endpoint_slot != IMAGE_NONE) {
+		row = row_of(c, c->endpoint_slot);
+		live_add(&row->gauge[ENDPOINT_G_cx_active], -1);
+		live_add(&row->gauge[LIVE_USERS], -1);
+	}
+	if (c->cluster_slot != IMAGE_NONE) {
+		row = row_of(c, c->cluster_slot);
+		if (c->side[UPSTREAM].fd != -1 || c->endpoint_slot != IMAGE_NONE) {
+			live_add(&row->gauge[CLUSTER_G_cx_active], -1);
+			live_add(&row->counter[CLUSTER_C_cx_destroy], 1);
+		}
+		live_add(&row->counter[CLUSTER_C_cx_rx_bytes], (int64_t)c->flow[UPSTREAM].bytes);
+		live_add(&row->counter[CLUSTER_C_cx_tx_bytes], (int64_t)c->flow[DOWNSTREAM].bytes);
+		live_add(&row->gauge[LIVE_USERS], -1);
+	}
+	if (c->chain_slot != IMAGE_NONE) {
+		row = row_of(c, c->chain_slot);
+		live_add(&row->gauge[CHAIN_G_cx_active], -1);
+		live_add(&row->counter[CHAIN_C_cx_rx_bytes], (int64_t)c->flow[DOWNSTREAM].bytes);
+		live_add(&row->counter[CHAIN_C_cx_tx_bytes], (int64_t)c->flow[UPSTREAM].bytes);
+		live_add(&row->gauge[LIVE_USERS], -1);
+	}
+	row = row_of(c, c->listener_slot);
+	live_add(&row->gauge[LISTENER_G_cx_active], -1);
+	live_add(&row->counter[LISTENER_C_cx_destroy], 1);
+	live_add(&row->gauge[LIVE_USERS], -1);
+}
+
+/* ---- its line, in Envoy's default format for TCP ---- */
+
+static const struct {
+	const char *flag, *words;
+} ends[] = {
+#define CONN_END_ROW(name, flag, words) [name] = { flag, words },
+	CONN_ENDS(CONN_END_ROW)
+#undef CONN_END_ROW
+};
+
+static const char *name_of(struct conn *c, uint32_t slot)
+{
+	return slot == IMAGE_NONE ? "-" : c->worker->live.head->directory[slot].name;
+}
+
+static void write_line(struct conn *c)
+{
+	char line[1400], host[ADDR_STRLEN] = "-", up[ADDR_STRLEN] = "-", down[ADDR_STRLEN], client[ADDR_STRLEN], reason[128] = "-";
+	time_t seconds = (time_t)(c->born_ns / 1000000000u);
+	struct tm tm;
+	int n;
+
+	if (c->worker->log.fd == -1)
+		return;
+	gmtime_r(&seconds, &tm);
+	if (c->endpoint.family != 0)
+		addr_print(&c->endpoint, host);
+	if (c->endpoint_local.family != 0)
+		addr_print(&c->endpoint_local, up);
+	if (c->connect_error != 0)
+		snprintf(reason, sizeof(reason), "%s", strerrordesc_np(c->connect_error));
+	n = snprintf(line, sizeof(line), "[%04d-%02d-%02dT%02d:%02d:%02d.%03uZ] \"- - -\" 0 %s - %s \"%s\" %llu %llu %llu - \"-\" "
+	    "\"-\" \"-\" \"-\" \"%s\" %s %s %s %s - -\n",
+	    tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
+	    (unsigned)(c->born_ns / 1000000u % 1000u), ends[c->end].flag, ends[c->end].words, reason,
+	    (unsigned long long)c->flow[DOWNSTREAM].bytes, (unsigned long long)c->flow[UPSTREAM].bytes,
+	    (unsigned long long)(c->worker->loop.now_ms - c->born_ms), host, name_of(c, c->cluster_slot), up,
+	    addr_print(&c->destination, down), addr_print(&c->client, client));
+	if (n > 0 && n < (int)sizeof(line))
+		accesslog_line(c->worker, line, (size_t)n);
+}
+
+static void conn_free(struct conn *c)
+{
+	struct worker *w = c->worker;
+
+	wheel_clear(&w->wheel, &c->deadline);
+	leave_starved(c);
+	write_line(c);
+	give_rows_back(c);
+	flow_free(c, DOWNSTREAM);
+	flow_free(c, UPSTREAM);
+	for (int i = 0; i < 2; i++) {
+		if (c->resetting)
+			reset_on_close(c->side[i].fd);
+		if (c->side[i].fd != -1)
+			close(c->side[i].fd);
+	}
+	gauge(w, WORKER_G_connections, -1);
+	*c->prev = c->next;
+	if (c->next != NULL)
+		c->next->prev = c->prev;
+	free(c);
+}
+
+/* ---- completions: the one place that counts them ---- */
+
+static void dispatch(struct conn *c, enum op_kind kind, int res, unsigned flags)
+{
+	switch (kind) {
+	case OP_CONNECT:
+		dialled(c, res);
+		break;
+	case OP_DATA0: case OP_DATA1:
+		flow_data(c, kind - OP_DATA0, res, flags);
+		break;
+	case OP_READY0: case OP_READY1:
+		flow_ready(c, kind - OP_READY0, res);
+		break;
+	case OP_SENT0: case OP_SENT1:
+		flow_sent(c, kind - OP_SENT0, res);
+		break;
+	case OP_ROOM0: case OP_ROOM1:
+		flow_room(c, kind - OP_ROOM0, res);
+		break;
+	case OP_HUP0: case OP_HUP1:
+		hung_up(c, kind - OP_HUP0, res);
+		break;
+	default:
+		abort();
+	}
+}
+
+void conn_complete(struct conn *c, enum op_kind kind, int res, unsigned flags)
+{
+	if (kind == OP_NONE) {			/* its timer */
+		if (c->state != CONN_CLOSING)
+			conn_deadline(c);
+		else if (c->inflight == 0)
+			conn_free(c);
+		return;
+	}
+	dispatch(c, kind, res, flags);
+	if (!(flags & IORING_CQE_F_MORE)) {
+		c->inflight--;
+		gauge(c->worker, WORKER_G_inflight, -1);
+	}
+	if (c->state == CONN_CLOSING && c->inflight == 0)
+		conn_free(c);
+}

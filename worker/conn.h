@@ -1,0 +1,79 @@
+/*
+ * A downstream connection and the upstream one that serves it, from accept to the log line.
+ *
+ *   new -> connecting -> open -> closing -> freed
+ *
+ * It owns both descriptors, its deadline, its two flows and its place in the rows of `live`.  `inflight` counts what
+ * the kernel holds of it: freed only when that is nought.  Records of the image are copied, so it holds no generation.
+ */
+#pragma once
+
+#include "common/addr.h"
+#include "common/image.h"
+#include "worker/flow.h"
+#include "worker/loop.h"
+#include "worker/wheel.h"
+
+struct worker;
+struct listener;
+
+enum conn_state { CONN_NEW, CONN_CONNECTING, CONN_OPEN, CONN_CLOSING };
+
+enum { DOWNSTREAM, UPSTREAM };		/* sides, and the directions that come from them */
+
+/* Why a connection ended: one row makes the log's flag, the counter's side and the words. */
+#define CONN_ENDS(X)									\
+	X(END_NONE, "-", "-")								\
+	X(END_DONE, "-", "-")								\
+	X(END_NO_CHAIN, "NR", "filter_chain_not_found")					\
+	X(END_NO_ENDPOINT, "UH", "no_healthy_upstream")					\
+	X(END_CONNECT, "UF,URX", "upstream_connect_failure")				\
+	X(END_CONNECT_TIMEOUT, "UF,URX", "connect_timeout")				\
+	X(END_LOOP, "UF,URX", "loop_refused")						\
+	X(END_NO_PORT, "UF,URX", "no_local_port")					\
+	X(END_NO_MEMORY, "OM", "out_of_memory")						\
+	X(END_IDLE, "SI", "idle_timeout")						\
+	X(END_DOWNSTREAM_RESET, "DR", "downstream_reset")				\
+	X(END_UPSTREAM_RESET, "UR", "upstream_reset")					\
+	X(END_DRAINED, "-", "drain_time")
+
+#define CONN_END_NAME(name, flag, words) name,
+enum conn_end { CONN_ENDS(CONN_END_NAME) };
+#undef CONN_END_NAME
+
+struct side {
+	int fd;				/* -1: none */
+	bool nonblock;			/* O_NONBLOCK is set: ring operations that wait would fail */
+};
+
+struct conn {
+	struct worker *worker;
+	struct conn *next, **prev;	/* of all */
+	struct conn *next_starved;
+	uint16_t inflight;
+	uint8_t state, end;
+	bool connecting_op, resetting, restored, logged;
+	struct side side[2];
+	struct flow flow[2];
+	struct timer deadline;
+	uint64_t active_ms;		/* when a byte was last moved */
+	uint64_t idle_timeout_ms;
+	uint64_t born_ns;		/* CLOCK_REALTIME */
+	uint64_t born_ms;
+	uint32_t buffer_limit;
+	uint32_t listener_slot, chain_slot, cluster_slot, endpoint_slot;	/* IMAGE_NONE: none */
+	int connect_error;
+	struct addr client, destination, local, endpoint, endpoint_local;
+	struct sockaddr_storage connect_to;
+};
+
+/* Takes the descriptor. */
+void conn_accept(struct worker *, struct listener *, int fd, const struct addr *client);
+void conn_complete(struct conn *, enum op_kind, int res, unsigned flags);
+void conn_deadline(struct conn *);
+/* Both ways done, or given up; `reset` sends RST instead of FIN. */
+void conn_close(struct conn *, enum conn_end, bool reset);
+/* A flow passed its end on. */
+void conn_flow_done(struct conn *);
+
+struct io_uring_sqe *conn_sqe(struct conn *, enum op_kind);

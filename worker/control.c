@@ -1,0 +1,80 @@
+/* Messages from the master: see control.h. */
+#include "worker/control.h"
+
+#include "common/wire.h"
+#include "worker/conn.h"
+#include "worker/generation.h"
+#include "worker/listener.h"
+#include "worker/worker.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <unistd.h>
+
+void control_arm(struct worker *w)
+{
+	if (w->control != -1)
+		io_uring_prep_poll_add(loop_sqe(&w->loop, w, OP_CONTROL), w->control, POLLIN);
+}
+
+void control_adopted(struct worker *w)
+{
+	const struct wire m = { .type = WIRE_ADOPTED, .number = w->generation };
+
+	atomic_store_explicit(&w->block->adopted, w->generation, memory_order_release);
+	/* A master that does not read finds the number in the table. */
+	wire_send(w->control, &m, -1);
+}
+
+static void drain(struct worker *w, uint64_t within_ms)
+{
+	if (w->draining)
+		return;
+	w->draining = true;
+	w->drain_end_ms = w->loop.now_ms + within_ms;
+	listeners_stop(w);
+}
+
+static void take(struct worker *w, const struct wire *m, int fd)
+{
+	struct err e;
+
+	switch (m->type) {
+	case WIRE_IMAGE:
+		if (fd == -1 || generation_adopt(w, fd, m->number, &e) == -1) {
+			log_error("generation %llu: %s", (unsigned long long)m->number, fd == -1 ? "no image" : e.text);
+			return;
+		}
+		listeners_adopt(w);
+		control_adopted(w);
+		return;
+	case WIRE_LISTEN:
+		if (fd == -1 || listener_add(w, fd, &e) == -1)
+			log_error("%s", fd == -1 ? "no listening socket" : e.text);
+		return;
+	case WIRE_DRAIN:
+		drain(w, m->number);
+		break;
+	default:
+		log_error("message %u from the master is not known", m->type);
+	}
+	if (fd != -1)
+		close(fd);
+}
+
+void control_ready(struct worker *w)
+{
+	struct wire m;
+	int fd, r;
+
+	while ((r = wire_receive(w->control, &m, &fd)) == 1)
+		take(w, &m, fd);
+	if (r == 0 || (errno != EAGAIN && errno != EBADMSG)) {
+		log_notice("the master is gone: draining");
+		close(w->control);
+		w->control = -1;
+		drain(w, image_settings(&w->image)->drain_time_ms);
+		return;
+	}
+	control_arm(w);
+}

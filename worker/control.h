@@ -1,0 +1,13 @@
+/* The worker's end of the socket to the master (common/wire.h). */
+#pragma once
+
+#include <stdint.h>
+
+struct worker;
+
+/* Waits for the next message by the ring. */
+void control_arm(struct worker *);
+/* Takes what waits; true: go on listening. */
+void control_ready(struct worker *);
+/* A generation is in use: into the table, and the master is woken. */
+void control_adopted(struct worker *);

@@ -1,0 +1,52 @@
+/*
+ * One direction of a tunnel: bytes from one socket to the other, under credit.
+ *
+ * Quiet: a multishot receive with small buffers on loan; what comes is sent by the ring within the turn.
+ * Busy:  the ring says when the source is readable; then recv(2) and send(2) through the worker's one hot buffer,
+ *        copying only what the peer did not take.  After 256 KiB, splice(2) through a pooled pipe.
+ * A busy direction that carries little goes back to quiet.  Nobody reads on while its peer has not taken what is there.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct conn;
+struct worker;
+
+struct flow {
+	char *pending;			/* bytes that the peer did not take yet */
+	uint32_t pending_at, pending_end, pending_size;
+	uint32_t piped;			/* bytes in the pipe */
+	int pipe[2];			/* -1: none */
+	uint64_t bytes;			/* received from the source */
+	uint64_t run;			/* of them while busy */
+	uint64_t data_turn;		/* the turn of the last completion with data */
+	uint32_t loan_at, loan_len;	/* being sent by the ring out of loan_id */
+	uint16_t loan_id;
+	uint8_t small;			/* wake-ups in a row that carried little */
+	bool busy, spliced;
+	bool reading;			/* OP_DATA or OP_READY is armed */
+	bool stopping;			/* OP_DATA is being cancelled */
+	bool sending;			/* OP_SENT is in flight */
+	bool waiting_room;		/* OP_ROOM is armed */
+	bool watching;			/* OP_HUP is armed */
+	bool eof, done;			/* the source has ended; the end was passed on */
+	bool starved;			/* waits for a receive buffer */
+};
+
+void flow_init(struct flow *);
+/* Begins to read from the source; what comes before the peer is there waits in `pending`. */
+void flow_start(struct conn *, unsigned direction);
+/* The peer is there now. */
+void flow_open(struct conn *, unsigned direction);
+/* Completions. */
+void flow_data(struct conn *, unsigned direction, int res, unsigned flags);
+void flow_sent(struct conn *, unsigned direction, int res);
+void flow_ready(struct conn *, unsigned direction, int res);
+void flow_room(struct conn *, unsigned direction, int res);
+/* Tries again after ENOBUFS. */
+void flow_retry(struct conn *, unsigned direction);
+/* Gives back memory and pipe. */
+void flow_free(struct conn *, unsigned direction);

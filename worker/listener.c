@@ -1,0 +1,198 @@
+/* Listening sockets and accept: see listener.h. */
+#include "worker/listener.h"
+
+#include "common/match.h"
+#include "common/wire.h"
+#include "worker/conn.h"
+#include "worker/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+int listener_add(struct worker *w, int fd, struct err *e)
+{
+	struct listener *l = aligned_alloc(OP_ALIGN, OP_ALIGN * ((sizeof(*l) + OP_ALIGN - 1) / OP_ALIGN));
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+
+	if (l == NULL)
+		return err_set(e, "listener: out of memory");
+	*l = (struct listener){ .fd = fd, .index = IMAGE_NONE };
+	if (getsockname(fd, (struct sockaddr *)&ss, &len) == -1 || addr_from_sockaddr((struct sockaddr *)&ss, len, &l->addr) == -1) {
+		free(l);
+		return err_set(e, "listening socket: %m");
+	}
+	l->next = w->listeners;
+	w->listeners = l;
+	return 0;
+}
+
+static struct listener *find(struct worker *w, const struct addr *a)
+{
+	struct listener *l = w->listeners;
+
+	while (l != NULL && !addr_equal(&l->addr, a))
+		l = l->next;
+	return l;
+}
+
+static int bind_one(const struct addr *a, int backlog, struct err *e)
+{
+	const int one = 1;
+	struct sockaddr_storage ss;
+	socklen_t len = addr_to_sockaddr(a, &ss);
+	char text[ADDR_STRLEN];
+	int fd = socket(a->family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
+
+	if (fd == -1)
+		return err_set(e, "listener %s: socket: %m", addr_print(a, text));
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == -1 ||
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) == -1 ||
+	    (a->family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) == -1) ||
+	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) == -1 ||
+	    bind(fd, (struct sockaddr *)&ss, len) == -1 || listen(fd, backlog) == -1) {
+		int saved = errno;
+
+		err_set(e, "listener %s: %m", addr_print(a, text));
+		close(fd);
+		errno = saved;
+		return -1;
+	}
+	return fd;
+}
+
+static int bind_virtual(struct worker *w, const struct image_listener *l, const struct addr *a, struct err *e)
+{
+	struct wire m = { .type = WIRE_LISTENING };
+	int fd;
+
+	if (find(w, a) != NULL)
+		return 0;
+	fd = bind_one(a, (int)l->backlog, e);
+	if (fd == -1 && a->family == AF_INET6 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL))
+		return 0;		/* a kernel without IPv6: nothing can arrive there */
+	if (fd == -1)
+		return -1;
+	if (listener_add(w, fd, e) == -1 || wire_send(w->control, &m, fd) == -1) {
+		close(fd);
+		return err_set(e, "the master does not take the listening socket: %m");
+	}
+	return 0;
+}
+
+int listeners_bind(struct worker *w, struct err *e)
+{
+	for (uint32_t i = 0; i < image_count(&w->image, SECTION_LISTENERS); i++) {
+		const struct image_listener *l = image_listener(&w->image, i);
+
+		if (l->kind != LISTENER_VIRTUAL_OUTBOUND && l->kind != LISTENER_VIRTUAL_INBOUND)
+			continue;
+		for (uint32_t k = 0; k < l->bind_count; k++) {
+			if (bind_virtual(w, l, &image_bind(&w->image, l->first_bind + k)->addr, e) == -1)
+				return -1;
+		}
+	}
+	return 0;
+}
+
+static void arm(struct worker *w, struct listener *l)
+{
+	if (l->armed || l->gone || w->draining)
+		return;
+	l->armed = true;
+	io_uring_prep_accept(loop_sqe(&w->loop, l, OP_ACCEPT), l->fd, NULL, NULL, SOCK_CLOEXEC);
+}
+
+void listeners_adopt(struct worker *w)
+{
+	for (struct listener *l = w->listeners, **p = &w->listeners, *next; l != NULL; l = next) {
+		const struct image_listener *named = match_bound(&w->image, &l->addr);
+
+		next = l->next;
+		l->gone = named == NULL;
+		if (named != NULL) {
+			l->index = (uint32_t)(named - image_listener(&w->image, 0));
+			arm(w, l);
+			p = &l->next;
+		} else if (l->armed) {
+			loop_cancel_fd(&w->loop, l->fd);	/* freed by its completion, at the next adoption */
+			p = &l->next;
+		} else {
+			close(l->fd);
+			*p = next;
+			free(l);
+		}
+	}
+}
+
+static void take(struct worker *w, struct listener *l, int fd)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	struct addr client;
+
+	if (getpeername(fd, (struct sockaddr *)&ss, &len) == -1 || addr_from_sockaddr((struct sockaddr *)&ss, len, &client) == -1) {
+		close(fd);		/* gone before it was looked at */
+		return;
+	}
+	conn_accept(w, l, fd, &client);
+}
+
+/* Out of descriptors: what is queued is taken with the spare one and reset, so that nobody waits for nothing and the
+ * ring does not spin on a socket that stays readable. */
+static void shed(struct worker *w, struct listener *l)
+{
+	static struct log_limit limit;
+	const struct linger hard = { 1, 0 };
+
+	struct pollfd waiting = { .fd = l->fd, .events = POLLIN };
+	int fd;
+
+	/* The ring wants a descriptor before it looks whether anybody is there: without this the accept would wait. */
+	if (poll(&waiting, 1, 0) != 1)
+		return;
+	close(w->spare_fd);
+	fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC);
+	if (fd != -1) {
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+		close(fd);
+		count(w, WORKER_C_shed_descriptors);
+		live_add(&live_row(&w->live, w->index, image_slot(&w->image, image_listener(&w->image, l->index)->name_index))
+		    ->counter[LISTENER_C_cx_overload_reject], 1);
+	}
+	w->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	log_limited(&limit, w->loop.now_ms, LOG_LEVEL_WARNING, "out of descriptors: connections are shed (raise LimitNOFILE)");
+}
+
+void listener_accepted(struct worker *w, struct listener *l, int res)
+{
+	l->armed = false;
+	if (res >= 0 && l->gone)
+		close(res);
+	else if (res >= 0)
+		take(w, l, res);
+	else if (res != -ECANCELED && res != -ECONNABORTED && !l->gone && !w->draining) {
+		shed(w, l);
+		l->armed = true;
+		io_uring_prep_poll_add(loop_sqe(&w->loop, l, OP_LISTEN_READY), l->fd, POLLIN);
+		return;
+	}
+	arm(w, l);
+}
+
+void listener_ready(struct worker *w, struct listener *l)
+{
+	l->armed = false;
+	arm(w, l);
+}
+
+void listeners_stop(struct worker *w)
+{
+	for (struct listener *l = w->listeners; l != NULL; l = l->next)
+		loop_cancel_fd(&w->loop, l->fd);
+}

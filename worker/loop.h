@@ -1,0 +1,51 @@
+/*
+ * The ring.  One io_uring_enter a turn: submit what the last turn prepared, wait, reap.
+ * user_data is a pointer aligned to 64 bytes with the kind of operation in its low bits: no allocation for an
+ * operation, and what the kernel holds is counted by its owner (conn.h).
+ */
+#pragma once
+
+#include "common/err.h"
+
+#include <liburing.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct worker;
+
+enum op_kind {
+	OP_NONE,		/* nobody waits for it (cancels) */
+	OP_ACCEPT, OP_LISTEN_READY, OP_CONTROL,
+	OP_CONNECT,
+	OP_DATA0, OP_DATA1,	/* multishot receive; 0: from downstream, 1: from upstream */
+	OP_READY0, OP_READY1,	/* readable */
+	OP_SENT0, OP_SENT1,	/* 0: of what came from downstream */
+	OP_ROOM0, OP_ROOM1,	/* writable */
+	OP_HUP0, OP_HUP1,	/* reset, or shut both ways */
+	OP_KINDS
+};
+
+#define OP_ALIGN 64
+
+struct loop {
+	struct io_uring ring;
+	uint64_t now_ms;	/* CLOCK_MONOTONIC, read once a turn */
+	uint64_t turn;
+};
+
+/* Linux 6.1 and io_uring allowed, or -1 with words that say what to do. */
+int loop_open(struct loop *, struct err *e);
+
+/* Never NULL: a full submission queue is submitted mid-turn. */
+struct io_uring_sqe *loop_sqe(struct loop *, void *owner, enum op_kind);
+
+/* Ends everything armed on this descriptor; each ends with its own completion. */
+void loop_cancel_fd(struct loop *, int fd);
+
+/* One turn: waits at most timeout_ms (-1: for ever), hands each completion to worker_complete(). */
+void loop_turn(struct worker *, int timeout_ms);
+
+/* main.c: by kind to the room it belongs to. */
+void worker_complete(struct worker *, void *owner, enum op_kind, int res, unsigned flags);
+
+uint64_t loop_clock_ms(void);

@@ -1,0 +1,237 @@
+/*
+ * meshd-worker: one of the master's children, started with an index and named descriptors (common/heritage.h).
+ * As root it takes the first image and binds the virtual listeners; then it drops its rights and runs the loop.
+ */
+#include "common/err.h"
+#include "common/heritage.h"
+#include "common/wire.h"
+#include "worker/conn.h"
+#include "worker/control.h"
+#include "worker/generation.h"
+#include "worker/listener.h"
+#include "worker/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#define FIRST_IMAGE_MS 10000
+
+void worker_complete(struct worker *w, void *owner, enum op_kind kind, int res, unsigned flags)
+{
+	switch (kind) {
+	case OP_ACCEPT:
+		listener_accepted(w, owner, res);
+		break;
+	case OP_LISTEN_READY:
+		listener_ready(w, owner);
+		break;
+	case OP_CONTROL:
+		control_ready(w);
+		break;
+	default:
+		conn_complete(owner, kind, res, flags);
+	}
+}
+
+/* ---- start ---- */
+
+/* Listening sockets come before the image; a worker that is started again gets all of them as heritage. */
+static int first_image(struct worker *w, struct err *e)
+{
+	struct pollfd p = { .fd = w->control, .events = POLLIN };
+	struct wire m;
+	int fd, r;
+
+	for (;;) {
+		if (poll(&p, 1, FIRST_IMAGE_MS) <= 0)
+			return err_set(e, "no image from the master within %d s", FIRST_IMAGE_MS / 1000);
+		if ((r = wire_receive(w->control, &m, &fd)) == 0)
+			return err_set(e, "the master is gone");
+		if (r == -1)
+			continue;
+		if (m.type == WIRE_IMAGE && fd != -1)
+			return generation_adopt(w, fd, m.number, e);
+		if (m.type == WIRE_LISTEN && fd != -1 && listener_add(w, fd, e) == -1)
+			return -1;
+	}
+}
+
+static int drop_rights(const char *user, struct err *e)
+{
+	const struct passwd *pw;
+
+	if (geteuid() != 0)
+		return 0;		/* started without them, by a test */
+	errno = 0;
+	if ((pw = getpwnam(user)) == NULL)
+		return err_set(e, "user \"%s\": %s", user, errno != 0 ? strerror(errno) : "no such user");
+	if (setgroups(0, NULL) == -1 || setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) == -1 ||
+	    setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) == -1)
+		return err_set(e, "becoming user \"%s\": %m", user);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 || prctl(PR_SET_DUMPABLE, 0) == -1)
+		return err_set(e, "prctl: %m");
+	return 0;
+}
+
+static void raise_descriptors(void)
+{
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur < rl.rlim_max) {
+		rl.rlim_cur = rl.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &rl);
+	}
+}
+
+static int take_heritage(struct worker *w, struct err *e)
+{
+	static struct heritage h;
+	int fd;
+
+	if (heritage_receive(&h, e) == -1)
+		return -1;
+	w->control = heritage_take(&h, HERITAGE_CONTROL);
+	w->log.fd = heritage_take(&h, HERITAGE_LOG);
+	fd = heritage_take(&h, HERITAGE_LIVE);
+	if (w->control == -1 || fd == -1)
+		return err_set(e, "no \"%s\" was handed over", w->control == -1 ? HERITAGE_CONTROL : HERITAGE_LIVE);
+	if (live_map(fd, &w->live, e) == -1)
+		return -1;
+	close(fd);
+	if (w->log.fd != -1)
+		fcntl(w->log.fd, F_SETFL, O_NONBLOCK);
+	while ((fd = heritage_take(&h, HERITAGE_LISTEN)) != -1) {
+		if (listener_add(w, fd, e) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+static int start(struct worker *w, const char *index, struct err *e)
+{
+	struct timespec ts;
+
+	if (take_heritage(w, e) == -1)
+		return -1;
+	w->index = (uint32_t)strtoul(index, NULL, 10);
+	if (w->index >= w->live.workers)
+		return err_set(e, "worker %s of %u", index, w->live.workers);
+	w->block = &w->live.blocks[w->index];
+	clock_gettime(CLOCK_REALTIME, &ts);
+	live_set(&w->block->started_ns, (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec);
+	raise_descriptors();
+	if (first_image(w, e) == -1 || listeners_bind(w, e) == -1 ||
+	    drop_rights(image_text(&w->image, image_settings(&w->image)->user), e) == -1)
+		return -1;
+	w->hot = malloc(HOT_BUFFER_BYTES);
+	w->round_robin = calloc(LIVE_SLOTS, sizeof(*w->round_robin));
+	w->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (w->hot == NULL || w->round_robin == NULL || w->spare_fd == -1)
+		return err_set(e, "%m");
+	if (loop_open(&w->loop, e) == -1 || buffers_open(&w->buffers, &w->loop.ring, e) == -1)
+		return -1;
+	wheel_init(&w->wheel, w->loop.now_ms);
+	return 0;
+}
+
+/* ---- a turn ---- */
+
+static void run_timers(struct worker *w)
+{
+	struct timer *t;
+
+	while ((t = wheel_due(&w->wheel, w->loop.now_ms)) != NULL)
+		conn_complete((struct conn *)(void *)((char *)t - offsetof(struct conn, deadline)), OP_NONE, 0, 0);
+}
+
+static void feed_starved(struct worker *w)
+{
+	struct conn *c = w->starved;
+
+	w->starved = NULL;
+	while (c != NULL) {
+		struct conn *next = c->next_starved;
+
+		for (unsigned d = 0; d < 2; d++) {
+			if (c->flow[d].starved)
+				flow_retry(c, d);
+		}
+		c = next;
+	}
+}
+
+static void close_all(struct worker *w)
+{
+	for (struct conn *c = w->conns; c != NULL; c = c->next)
+		conn_close(c, END_DRAINED, true);
+}
+
+static int sleep_ms(const struct worker *w)
+{
+	int ms = wheel_sleep_ms(&w->wheel, w->loop.now_ms);
+
+	if (w->draining && (ms < 0 || ms > 100))
+		return 100;
+	return ms;
+}
+
+static void run(struct worker *w)
+{
+	bool closed = false;
+
+	while (!w->draining || w->conns != NULL) {
+		loop_turn(w, sleep_ms(w));
+		run_timers(w);
+		feed_starved(w);
+		accesslog_flush(w);
+		if (w->draining && !closed && w->loop.now_ms >= w->drain_end_ms) {
+			closed = true;
+			close_all(w);
+		}
+		if (closed && w->loop.now_ms >= w->drain_end_ms + 1000)
+			break;
+	}
+	accesslog_flush(w);
+}
+
+int main(int argc, char *argv[])
+{
+	struct worker *w = calloc(1, sizeof(*w));
+	struct wire failed = { .type = WIRE_FAILED };
+	char who[32];
+	struct err e;
+
+	snprintf(who, sizeof(who), "worker %s", argc > 1 ? argv[1] : "?");
+	log_open(who);
+	if (argc != 2 || w == NULL) {
+		fprintf(stderr, "meshd-worker is started by meshd\n");
+		return 2;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGINT, SIG_IGN);		/* a terminal's ^C is the master's business */
+	w->control = w->log.fd = -1;
+	if (start(w, argv[1], &e) == -1) {
+		log_error("%s", e.text);
+		snprintf(failed.text, sizeof(failed.text), "%.*s", (int)sizeof(failed.text) - 1, e.text);
+		if (w->control != -1)
+			wire_send(w->control, &failed, -1);
+		return 1;
+	}
+	control_arm(w);
+	listeners_adopt(w);
+	control_adopted(w);
+	run(w);
+	return 0;
+}

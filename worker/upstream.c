@@ -1,0 +1,149 @@
+/* Dialling an endpoint: see upstream.h. */
+#include "worker/upstream.h"
+
+#include "common/match.h"
+#include "worker/conn.h"
+#include "worker/worker.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static void count_cluster(struct conn *c, unsigned counter)
+{
+	live_add(&live_row(&c->worker->live, c->worker->index, c->cluster_slot)->counter[counter], 1);
+}
+
+/* A listener of ours at a local address is never dialled: it would come back for ever. */
+static bool is_own_listener(struct worker *w, const struct addr *a)
+{
+	struct addr any = { .port = a->port, .family = a->family };
+
+	if (a->family == AF_INET)
+		any.ip[10] = any.ip[11] = 0xff;
+	if (match_bound(&w->image, a) == NULL && match_bound(&w->image, &any) == NULL)
+		return false;
+	return live_address_is_ours(&w->live, a);
+}
+
+static const struct image_endpoint *choose(struct conn *c, const struct image *image, const struct image_cluster *cluster)
+{
+	uint32_t n = c->worker->round_robin[c->cluster_slot]++;
+
+	if (cluster->endpoint_count == 0)
+		return NULL;
+	return image_endpoint(image, cluster->first_endpoint + n % cluster->endpoint_count);
+}
+
+static void set_keepalive(int fd, const struct image_cluster *cluster)
+{
+	const int one = 1, probes = (int)cluster->keepalive_probes, time = (int)cluster->keepalive_time_s,
+	    interval = (int)cluster->keepalive_interval_s;
+
+	if (!cluster->keepalive)
+		return;
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+	if (probes != 0)
+		setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+	if (time != 0)
+		setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &time, sizeof(time));
+	if (interval != 0)
+		setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
+}
+
+/* What goes on to the application beside us comes from 127.0.0.6, which the rules never capture again. */
+static int bind_inbound_source(int fd, const struct addr *to)
+{
+	struct sockaddr_storage ss;
+	struct addr from;
+	const int one = 1;
+
+	if (to->family != AF_INET || addr_parse_ip("127.0.0.6", &from) == -1)
+		return 0;
+	setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
+	return bind(fd, (struct sockaddr *)&ss, addr_to_sockaddr(&from, &ss));
+}
+
+static enum conn_end end_of_errno(struct conn *c)
+{
+	struct worker *w = c->worker;
+
+	c->connect_error = errno;
+	if (errno == EMFILE || errno == ENFILE) {
+		count(w, WORKER_C_shed_descriptors);
+		return END_NO_MEMORY;
+	}
+	if (errno == EADDRNOTAVAIL || errno == EADDRINUSE) {
+		count_cluster(c, CLUSTER_C_cx_no_port);
+		return END_NO_PORT;
+	}
+	count(w, WORKER_C_shed_memory);
+	return END_NO_MEMORY;
+}
+
+static bool start(struct conn *c, const struct image_cluster *cluster)
+{
+	const int one = 1;
+	int fd = socket(c->endpoint.family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
+	struct io_uring_sqe *sqe;
+	socklen_t len;
+
+	if (fd == -1) {
+		c->end = (uint8_t)end_of_errno(c);
+		return false;
+	}
+	c->side[UPSTREAM].fd = fd;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	set_keepalive(fd, cluster);
+	if (cluster->type == CLUSTER_ORIGINAL_DST && cluster->direction == DIRECTION_INBOUND &&
+	    bind_inbound_source(fd, &c->endpoint) == -1) {
+		c->end = (uint8_t)end_of_errno(c);
+		return false;
+	}
+	len = addr_to_sockaddr(&c->endpoint, &c->connect_to);
+	sqe = conn_sqe(c, OP_CONNECT);
+	io_uring_prep_connect(sqe, fd, (struct sockaddr *)&c->connect_to, len);
+	c->connecting_op = true;
+	return true;
+}
+
+bool upstream_dial(struct conn *c, const struct image *image, const struct image_cluster *cluster)
+{
+	const struct image_endpoint *endpoint;
+	struct live_row *row;
+
+	if (cluster->type == CLUSTER_ORIGINAL_DST) {
+		c->endpoint = c->destination;
+	} else if ((endpoint = choose(c, image, cluster)) != NULL) {
+		c->endpoint = endpoint->addr;
+		c->endpoint_slot = image_slot(image, endpoint->name_index);
+	} else {
+		count_cluster(c, CLUSTER_C_cx_none_healthy);
+		c->end = END_NO_ENDPOINT;
+		return false;
+	}
+	/* IPv6 has no 127.0.0.6 on `lo`: the application beside us is reached on the loopback address. */
+	if (cluster->type == CLUSTER_ORIGINAL_DST && cluster->direction == DIRECTION_INBOUND && c->endpoint.family == AF_INET6) {
+		uint16_t port = c->endpoint.port;
+
+		addr_parse_ip("::1", &c->endpoint);
+		c->endpoint.port = port;
+	}
+	if (is_own_listener(c->worker, &c->endpoint)) {
+		count_cluster(c, CLUSTER_C_cx_loop_refused);
+		c->end = END_LOOP;
+		return false;
+	}
+	row = live_row(&c->worker->live, c->worker->index, c->cluster_slot);
+	live_add(&row->counter[CLUSTER_C_cx_total], 1);
+	live_add(&row->gauge[CLUSTER_G_cx_active], 1);
+	if (c->endpoint_slot != IMAGE_NONE) {
+		row = live_row(&c->worker->live, c->worker->index, c->endpoint_slot);
+		live_add(&row->gauge[LIVE_USERS], 1);
+		live_add(&row->counter[ENDPOINT_C_cx_total], 1);
+		live_add(&row->gauge[ENDPOINT_G_cx_active], 1);
+	}
+	return start(c, cluster);
+}

@@ -1,0 +1,54 @@
+/* One worker: what its rooms share.  Made in main.c, never copied, one in a process. */
+#pragma once
+
+#include "common/image.h"
+#include "common/live.h"
+#include "common/log.h"
+#include "worker/accesslog.h"
+#include "worker/buffers.h"
+#include "worker/loop.h"
+#include "worker/wheel.h"
+
+struct conn;
+struct listener;
+
+#define HOT_BUFFER_BYTES (128u << 10)	/* what one read of a busy direction takes at most */
+#define PIPE_BYTES	 (256u << 10)
+#define PIPES_POOLED	 16
+
+struct worker {
+	struct loop loop;
+	struct wheel wheel;
+	struct buffers buffers;
+	struct accesslog log;
+	struct live live;
+	struct live_block *block;	/* our own */
+	uint32_t index;
+
+	struct image image;		/* the generation in use */
+	uint64_t generation;
+
+	int control;			/* SOCK_SEQPACKET to the master; -1: it is gone */
+	struct listener *listeners;
+	int spare_fd;			/* given up for a moment to shed when descriptors are out */
+	struct conn *conns;		/* all of them */
+	struct conn *starved;		/* wait for a receive buffer */
+	uint32_t *round_robin;		/* by slot */
+	char *hot;			/* HOT_BUFFER_BYTES */
+	int pooled_pipes[PIPES_POOLED][2];
+	unsigned npooled;
+
+	bool draining;
+	uint64_t drain_end_ms;
+	bool first_adopted;
+};
+
+static inline void count(struct worker *w, unsigned counter)
+{
+	live_add(&w->block->counter[counter], 1);
+}
+
+static inline void gauge(struct worker *w, unsigned g, int64_t n)
+{
+	live_add(&w->block->gauge[g], n);
+}
