@@ -1,0 +1,18 @@
+# Unit tests mirror the tree, one program for each room; t/run-unit counts their cases.
+UNIT_TESTS =
+if HAVE_CRITERION
+UNIT_TESTS += unit-common unit-worker
+endif
+check_PROGRAMS += $(UNIT_TESTS)
+unit_common_SOURCES = %D%/unit/common/addr.c %D%/unit/common/live.c
+unit_common_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) -Wno-shadow
+unit_common_LDADD = common/libcommon.a $(CRITERION_LIBS)
+unit_worker_SOURCES = %D%/unit/worker/wheel.c
+unit_worker_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) -Wno-shadow
+unit_worker_LDADD = worker/libworker.a common/libcommon.a $(CRITERION_LIBS)
+
+EXTRA_DIST += %D%/run-unit %D%/include-rule.sh
+
+check-local: $(check_PROGRAMS)
+	srcdir=$(abs_top_srcdir) sh $(top_srcdir)/t/include-rule.sh
+	sh $(top_srcdir)/t/run-unit $(UNIT_TESTS)
