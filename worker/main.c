@@ -220,7 +220,9 @@ int main(int argc, char *argv[])
 	}
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
-	signal(SIGINT, SIG_IGN);		/* a terminal's ^C is the master's business */
+	/* Stopping is the master's business: a terminal's ^C, or a kill of the whole group, must not cut off what drains. */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
 	w->control = w->log.fd = -1;
 	if (start(w, argv[1], &e) == -1) {
 		log_error("%s", e.text);
