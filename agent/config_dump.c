@@ -67,7 +67,7 @@ static json_t *cluster_json(const struct agent *a, const struct image_cluster *c
 static json_t *filter_json(const struct agent *a, const struct image_filter *f)
 {
 	const struct image_tcp_proxy *t = image_tcp_proxy(&a->image, f->index);
-	const struct image_cluster *c = image_cluster(&a->image, t->cluster);
+	const struct image_cluster *c = image_cluster(&a->image, image_target(&a->image, t->first_target)->cluster);
 
 	return json_pack("{s:s, s:{s:s, s:o, s:o, s:o}}", "name", "envoy.filters.network.tcp_proxy", "typed_config",
 	    TYPE("envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"),

@@ -19,8 +19,10 @@ static const struct {
 	[SECTION_CHAINS] = { "chains", sizeof(struct image_chain) },
 	[SECTION_FILTERS] = { "filters", sizeof(struct image_filter) },
 	[SECTION_TCP_PROXIES] = { "tcp_proxies", sizeof(struct image_tcp_proxy) },
+	[SECTION_TARGETS] = { "targets", sizeof(struct image_target) },
 	[SECTION_CLUSTERS] = { "clusters", sizeof(struct image_cluster) },
 	[SECTION_ENDPOINTS] = { "endpoints", sizeof(struct image_endpoint) },
+	[SECTION_TURNS] = { "turns", sizeof(uint32_t) },
 	[SECTION_PORTS] = { "ports", sizeof(struct image_port_range) },
 	[SECTION_ADDRESSES] = { "addresses", sizeof(struct addr) },
 	[SECTION_NAMES] = { "names", sizeof(struct image_name) },
@@ -181,7 +183,15 @@ static const char *verify_tcp_proxy(const struct image *i, uint32_t index)
 {
 	const struct image_tcp_proxy *t = image_tcp_proxy(i, index);
 
-	return one_of(i, SECTION_CLUSTERS, t->cluster) && is_text(i, t->stat_prefix) ? NULL : "cluster";
+	if (!in_range(i, SECTION_TARGETS, t->first_target, t->target_count) || t->target_count == 0 ||
+	    image_target(i, t->first_target + t->target_count - 1)->upto == 0)
+		return "targets";
+	return is_text(i, t->stat_prefix) && t->max_connect_attempts > 0 ? NULL : "settings";
+}
+
+static const char *verify_target(const struct image *i, uint32_t index)
+{
+	return one_of(i, SECTION_CLUSTERS, image_target(i, index)->cluster) ? NULL : "cluster";
 }
 
 static const char *verify_cluster(const struct image *i, uint32_t index)
@@ -192,7 +202,9 @@ static const char *verify_cluster(const struct image *i, uint32_t index)
 		return "name";
 	if (!in_range(i, SECTION_ENDPOINTS, c->first_endpoint, c->endpoint_count))
 		return "endpoints";
-	if (c->type > CLUSTER_ORIGINAL_DST || c->balancer > BALANCER_CLUSTER_PROVIDED || c->direction > DIRECTION_OUTBOUND)
+	if (!in_range(i, SECTION_TURNS, c->first_turn, c->turn_count) || (c->turn_count == 0) != (c->endpoint_count == 0))
+		return "turns";
+	if (c->type > CLUSTER_ORIGINAL_DST || c->balancer > BALANCER_RANDOM || c->direction > DIRECTION_OUTBOUND)
 		return "type";
 	return NULL;
 }
@@ -201,7 +213,14 @@ static const char *verify_endpoint(const struct image *i, uint32_t index)
 {
 	const struct image_endpoint *p = image_endpoint(i, index);
 
+	if (p->weight == 0)
+		return "weight";
 	return is_addr(&p->addr) && p->addr.port != 0 && one_of(i, SECTION_NAMES, p->name_index) ? NULL : "address";
+}
+
+static const char *verify_turn(const struct image *i, uint32_t index)
+{
+	return one_of(i, SECTION_ENDPOINTS, *image_turn(i, index)) ? NULL : "endpoint";
 }
 
 static const char *verify_address(const struct image *i, uint32_t index)
@@ -239,6 +258,7 @@ static const struct {
 } verifiers[] = {
 	{ SECTION_BINDS, verify_bind }, { SECTION_LISTENERS, verify_listener }, { SECTION_LOOKUP, verify_lookup },
 	{ SECTION_CHAINS, verify_chain }, { SECTION_FILTERS, verify_filter }, { SECTION_TCP_PROXIES, verify_tcp_proxy },
+	{ SECTION_TARGETS, verify_target }, { SECTION_TURNS, verify_turn },
 	{ SECTION_CLUSTERS, verify_cluster }, { SECTION_ENDPOINTS, verify_endpoint }, { SECTION_PORTS, verify_port },
 	{ SECTION_ADDRESSES, verify_address }, { SECTION_NAMES, verify_name }, { SECTION_WHERE, verify_where },
 };
@@ -271,7 +291,7 @@ static const char *verify_settings(const struct image *i)
 	if (!in_range(i, SECTION_PORTS, s->first_exclude_inbound, s->exclude_inbound_count) ||
 	    !in_range(i, SECTION_PORTS, s->first_exclude_outbound, s->exclude_outbound_count))
 		return "ports";
-	if (s->outbound_traffic_policy > POLICY_REGISTRY_ONLY || s->intercept > 1)
+	if (s->outbound_traffic_policy > POLICY_REGISTRY_ONLY || s->intercept > 1 || s->on_exit > ON_EXIT_BLOCK)
 		return "enum";
 	if (s->intercept && (s->outbound_port == 0 || s->inbound_port == 0))
 		return "virtual ports";

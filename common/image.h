@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 #define IMAGE_MAGIC	0x0001676d69687365u		/* "eshimg" and the byte order */
-#define IMAGE_LAYOUT	1u				/* raised with every change to a record */
+#define IMAGE_LAYOUT	2u				/* raised with every change to a record */
 #define IMAGE_SIZE_MAX	(256u << 20)			/* bytes */
 #define IMAGE_NONE	UINT32_MAX			/* no such index */
 
@@ -32,8 +32,10 @@ enum image_section {
 	SECTION_CHAINS,		/* struct image_chain */
 	SECTION_FILTERS,	/* struct image_filter */
 	SECTION_TCP_PROXIES,	/* struct image_tcp_proxy */
+	SECTION_TARGETS,	/* struct image_target, for each tcp_proxy together */
 	SECTION_CLUSTERS,	/* struct image_cluster, sorted by name */
 	SECTION_ENDPOINTS,	/* struct image_endpoint, for each cluster together */
+	SECTION_TURNS,		/* uint32_t: index of an endpoint, for each cluster in the order of image_cluster */
 	SECTION_PORTS,		/* struct image_port_range: what interception leaves alone */
 	SECTION_ADDRESSES,	/* struct addr: node.addresses */
 	SECTION_NAMES,		/* struct image_name: what has a row in `live` */
@@ -57,14 +59,19 @@ struct image_settings {
 	uint32_t access_log;			/* "": off */
 	uint32_t workers;			/* 0: one for each usable core */
 	uint32_t drain_time_ms;
+	uint32_t orphan_timeout_ms;		/* workers whose master is gone serve this long, then drain */
+	uint32_t max_connections;		/* from clients, over all workers; 0: none */
 	uint32_t first_address, address_count;	/* SECTION_ADDRESSES */
 	uint16_t intercept;			/* bool: rules are set */
 	uint16_t outbound_port, inbound_port;	/* the virtual listeners' */
 	uint8_t outbound_traffic_policy;	/* enum image_policy */
-	uint8_t zero;
+	uint8_t on_exit;			/* enum image_on_exit */
 	uint32_t first_exclude_inbound, exclude_inbound_count;		/* SECTION_PORTS */
 	uint32_t first_exclude_outbound, exclude_outbound_count;
 };
+
+/* What becomes of the rules when the master is gone and no worker lives (meshd --post-stop). */
+enum image_on_exit { ON_EXIT_BYPASS, ON_EXIT_BLOCK };
 
 enum image_policy { POLICY_ALLOW_ANY, POLICY_REGISTRY_ONLY };
 
@@ -95,7 +102,7 @@ struct image_listener {
 	uint32_t first_match, match_count;
 	uint32_t first_chain, chain_count;
 	uint32_t where;			/* SECTION_WHERE */
-	uint32_t connection_limit;	/* reserved for max_connections: 0, none */
+	uint32_t max_connections;	/* over all workers; 0: none */
 	uint32_t buffer_limit_bytes;	/* per_connection_buffer_limit_bytes, of each direction of a connection */
 	uint32_t backlog;
 	uint8_t kind;			/* enum image_listener_kind */
@@ -139,19 +146,30 @@ struct image_filter {
 };
 
 struct image_tcp_proxy {
-	uint32_t cluster;
+	uint32_t first_target, target_count;	/* SECTION_TARGETS, at least one */
 	uint32_t stat_prefix;
-	uint64_t idle_timeout_ms;	/* 0: none */
+	uint32_t max_connect_attempts;		/* at least 1 */
+	uint64_t idle_timeout_ms;		/* 0: none */
+	uint64_t max_duration_ms;		/* max_downstream_connection_duration; 0: none */
+};
+
+/* One cluster of a tcp_proxy.  `upto` is the sum of the weights to here: a number drawn below the last one's `upto`
+ * chooses the first target that it is below of. */
+struct image_target {
+	uint32_t cluster;
+	uint32_t upto;
 };
 
 enum image_cluster_type { CLUSTER_STATIC, CLUSTER_ORIGINAL_DST };
-enum image_balancer { BALANCER_ROUND_ROBIN, BALANCER_CLUSTER_PROVIDED };
+enum image_balancer { BALANCER_ROUND_ROBIN, BALANCER_CLUSTER_PROVIDED, BALANCER_LEAST_REQUEST, BALANCER_RANDOM };
 
 struct image_cluster {
 	uint32_t name;
 	uint32_t name_index;
 	uint32_t first_endpoint, endpoint_count;
+	uint32_t first_turn, turn_count;	/* SECTION_TURNS: the endpoints, each as often as it weighs, spread evenly */
 	uint32_t where;
+	uint32_t max_connections;		/* over all workers; 0: none */
 	uint32_t connect_timeout_ms;
 	uint32_t buffer_limit_bytes;
 	/* tcp(7): TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL; 0 leaves the system's value */
@@ -166,7 +184,7 @@ struct image_cluster {
 struct image_endpoint {
 	struct addr addr;
 	uint32_t name_index;
-	uint32_t weight;		/* 1 */
+	uint32_t weight;		/* at least 1 */
 };
 
 struct image_port_range {
@@ -243,6 +261,8 @@ IMAGE_ACCESSOR(match, struct image_match, SECTION_MATCHES)
 IMAGE_ACCESSOR(chain, struct image_chain, SECTION_CHAINS)
 IMAGE_ACCESSOR(filter, struct image_filter, SECTION_FILTERS)
 IMAGE_ACCESSOR(tcp_proxy, struct image_tcp_proxy, SECTION_TCP_PROXIES)
+IMAGE_ACCESSOR(target, struct image_target, SECTION_TARGETS)
+IMAGE_ACCESSOR(turn, uint32_t, SECTION_TURNS)
 IMAGE_ACCESSOR(cluster, struct image_cluster, SECTION_CLUSTERS)
 IMAGE_ACCESSOR(endpoint, struct image_endpoint, SECTION_ENDPOINTS)
 IMAGE_ACCESSOR(port_range, struct image_port_range, SECTION_PORTS)

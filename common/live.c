@@ -114,6 +114,27 @@ uint64_t live_sum_counter(const struct live *l, uint32_t slot, unsigned counter)
 	return sum;
 }
 
+bool live_announce(const struct live *l, uint32_t worker, live_word *own, uint64_t limit)
+{
+	size_t offset = (size_t)((char *)own - (char *)&l->blocks[worker]);
+	uint64_t sum = 0;
+
+	if (limit == 0) {
+		live_add(own, 1);
+		return true;
+	}
+	atomic_store_explicit(own, live_get(own) + 1, memory_order_seq_cst);
+	for (uint32_t w = 0; w < l->workers; w++) {
+		live_word *word = (live_word *)(void *)((char *)&l->blocks[w] + offset);
+
+		sum += atomic_load_explicit(word, memory_order_seq_cst);
+	}
+	if (sum <= limit)
+		return true;
+	atomic_store_explicit(own, live_get(own) - 1, memory_order_seq_cst);
+	return false;
+}
+
 uint32_t live_generation_row(const struct live *l, uint64_t number)
 {
 	for (uint32_t i = 0; number != 0 && i < LIVE_GENERATIONS; i++) {

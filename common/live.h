@@ -165,6 +165,13 @@ static inline struct live_row *live_row(const struct live *l, uint32_t worker, u
 uint64_t live_sum_gauge(const struct live *, uint32_t slot, unsigned gauge);
 uint64_t live_sum_counter(const struct live *, uint32_t slot, unsigned counter);
 
+/*
+ * An exact limit over all workers: announces one more in *own, a gauge in this worker's block, and sums the same gauge
+ * of all of them.  True: taken.  False: over the limit, taken back.  Never exceeded; two at once at limit - 1 may both
+ * be refused.  limit 0: none, always taken.
+ */
+bool live_announce(const struct live *, uint32_t worker, live_word *own, uint64_t limit);
+
 /* The row of that generation; IMAGE_NONE: it has none (any more). */
 uint32_t live_generation_row(const struct live *, uint64_t number);
 

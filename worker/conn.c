@@ -45,6 +45,14 @@ struct io_uring_sqe *conn_sqe(struct conn *c, enum op_kind kind)
 	return loop_sqe(&c->worker->loop, c, kind);
 }
 
+static void reset_on_close(int fd)
+{
+	const struct linger hard = { 1, 0 };
+
+	if (fd != -1)
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+}
+
 static struct live_row *row_of(struct conn *c, uint32_t slot)
 {
 	return live_row(&c->worker->live, c->worker->index, slot);
@@ -76,57 +84,107 @@ static const struct image_listener *hand_off(struct conn *c, const struct image_
 
 	if (l->kind != LISTENER_VIRTUAL_OUTBOUND)
 		return l;
-	real = match_listener(&c->worker->image, &c->destination);
+	real = match_listener(image_in_use(c->worker), &c->destination);
 	return real != NULL ? real : l;
 }
 
-static void use_listener(struct conn *c, const struct image_listener *l)
+static bool use_listener(struct conn *c, const struct image_listener *l)
 {
 	struct live_row *row;
 
-	c->listener_slot = image_slot(&c->worker->image, l->name_index);
+	c->listener_slot = image_slot(image_in_use(c->worker), l->name_index);
 	c->buffer_limit[UPSTREAM] = l->buffer_limit_bytes;
 	row = row_of(c, c->listener_slot);
 	live_add(&row->gauge[LIVE_USERS], 1);
-	live_add(&row->gauge[LISTENER_G_cx_active], 1);
 	live_add(&row->counter[LISTENER_C_cx_total], 1);
+	c->in_listener = live_announce(&c->worker->live, c->worker->index, &row->gauge[LISTENER_G_cx_active], l->max_connections);
+	if (!c->in_listener)
+		live_add(&row->counter[LISTENER_C_cx_overflow], 1);
+	return c->in_listener;
 }
 
 static void use_chain(struct conn *c, const struct image_chain *chain)
 {
 	struct live_row *row;
 
-	c->chain_slot = image_slot(&c->worker->image, chain->name_index);
+	c->chain_slot = image_slot(image_in_use(c->worker), chain->name_index);
 	row = row_of(c, c->chain_slot);
 	live_add(&row->gauge[LIVE_USERS], 1);
 	live_add(&row->gauge[CHAIN_G_cx_active], 1);
 	live_add(&row->counter[CHAIN_C_cx_total], 1);
 }
 
-static void dial(struct conn *c, const struct image_tcp_proxy *t)
+static void set_deadline(struct conn *c)
 {
-	const struct image_cluster *cluster = image_cluster(&c->worker->image, t->cluster);
+	uint64_t at = c->idle_timeout_ms != 0 ? c->active_ms + c->idle_timeout_ms : UINT64_MAX;
 
-	c->idle_timeout_ms = t->idle_timeout_ms;
-	c->buffer_limit[DOWNSTREAM] = cluster->buffer_limit_bytes;
-	c->cluster_slot = image_slot(&c->worker->image, cluster->name_index);
-	live_add(&row_of(c, c->cluster_slot)->gauge[LIVE_USERS], 1);
-	conn_enter(c, CONN_CONNECTING);
-	if (!upstream_dial(c, &c->worker->image, cluster)) {
-		conn_close(c, c->end, c->end != END_NO_ENDPOINT);
+	if (c->end_ms < at)
+		at = c->end_ms;
+	if (at != UINT64_MAX)
+		wheel_set(&c->worker->wheel, &c->deadline, at);
+	else
+		wheel_clear(&c->worker->wheel, &c->deadline);
+}
+
+/* The next attempt; with the last one gone, c->end says what became of it. */
+static void dial(struct conn *c)
+{
+	const struct image_cluster *cluster = image_cluster(&c->opening->image, c->cluster_index);
+
+	if (upstream_dial(c, &c->opening->image, cluster)) {
+		wheel_set(&c->worker->wheel, &c->deadline, c->worker->loop.now_ms + cluster->connect_timeout_ms);
 		return;
 	}
-	wheel_set(&c->worker->wheel, &c->deadline, c->worker->loop.now_ms + cluster->connect_timeout_ms);
-	flow_start(c, DOWNSTREAM);
+	conn_close(c, c->end, c->end != END_NO_ENDPOINT);
+}
+
+static uint32_t choose_cluster(struct conn *c, const struct image *image, const struct image_tcp_proxy *t)
+{
+	const struct image_target *target = image_target(image, t->first_target), *last = target + t->target_count - 1;
+	uint32_t drawn = target == last ? 0 : worker_random(c->worker, last->upto);
+
+	while (target < last && drawn >= target->upto)
+		target++;
+	return target->cluster;
+}
+
+static void proxy(struct conn *c, const struct image_tcp_proxy *t)
+{
+	const struct image *image = &c->opening->image;
+	const struct image_cluster *cluster;
+	struct live_row *row;
+
+	c->cluster_index = choose_cluster(c, image, t);
+	cluster = image_cluster(image, c->cluster_index);
+	c->idle_timeout_ms = t->idle_timeout_ms;
+	c->end_ms = t->max_duration_ms != 0 ? c->born_ms + t->max_duration_ms : UINT64_MAX;
+	c->max_attempts = (uint16_t)t->max_connect_attempts;
+	c->buffer_limit[DOWNSTREAM] = cluster->buffer_limit_bytes;
+	c->cluster_slot = image_slot(image, cluster->name_index);
+	row = row_of(c, c->cluster_slot);
+	live_add(&row->gauge[LIVE_USERS], 1);
+	c->in_cluster = live_announce(&c->worker->live, c->worker->index, &row->gauge[CLUSTER_G_cx_active], cluster->max_connections);
+	conn_enter(c, CONN_CONNECTING);
+	if (!c->in_cluster) {
+		live_add(&row->counter[CLUSTER_C_cx_overflow], 1);
+		conn_close(c, END_OVERFLOW, true);
+		return;
+	}
+	dial(c);
+	if (c->state == CONN_CONNECTING)
+		flow_start(c, DOWNSTREAM);
 }
 
 static void route(struct conn *c, const struct image_listener *bound)
 {
-	const struct image *image = &c->worker->image;
+	const struct image *image = image_in_use(c->worker);
 	const struct image_listener *l = hand_off(c, bound);
 	const struct image_chain *chain = match_chain(image, l, &c->destination, &c->client);
 
-	use_listener(c, l);
+	if (!use_listener(c, l)) {
+		conn_close(c, END_OVERFLOW, true);
+		return;
+	}
 	if (chain == NULL) {
 		live_add(&row_of(c, c->listener_slot)->counter[LISTENER_C_no_chain], 1);
 		conn_close(c, END_NO_CHAIN, false);
@@ -134,7 +192,8 @@ static void route(struct conn *c, const struct image_listener *bound)
 	}
 	use_chain(c, chain);
 	/* The last filter ends the chain; today tcp_proxy is the only one. */
-	dial(c, image_tcp_proxy(image, image_filter(image, chain->first_filter + chain->filter_count - 1)->index));
+	c->opening = generation_hold(c->worker);
+	proxy(c, image_tcp_proxy(image, image_filter(image, chain->first_filter + chain->filter_count - 1)->index));
 }
 
 static struct conn *conn_new(struct worker *w, int fd, const struct addr *client)
@@ -160,61 +219,73 @@ static struct conn *conn_new(struct worker *w, int fd, const struct addr *client
 	if (c->next != NULL)
 		c->next->prev = &c->next;
 	w->conns = c;
-	gauge(w, WORKER_G_connections, 1);
 	count(w, WORKER_C_accepted);
 	return c;
 }
 
+/* Before anything is known or held of it: a reset, so that the client does not wait. */
+static void refuse(struct worker *w, const struct listener *listener, int fd, unsigned counter)
+{
+	const struct image_listener *l = image_listener(image_in_use(w), listener->index);
+
+	live_add(&live_row(&w->live, w->index, image_slot(image_in_use(w), l->name_index))->counter[counter], 1);
+	reset_on_close(fd);
+	close(fd);
+}
+
 void conn_accept(struct worker *w, struct listener *listener, int fd, const struct addr *client)
 {
-	struct conn *c = conn_new(w, fd, client);
+	live_word *open_now = &w->block->gauge[WORKER_G_connections];
+	struct conn *c;
 
-	if (c == NULL) {
+	if (!live_announce(&w->live, w->index, open_now, image_settings(image_in_use(w))->max_connections)) {
+		refuse(w, listener, fd, LISTENER_C_cx_global_overflow);
+		return;
+	}
+	if ((c = conn_new(w, fd, client)) == NULL) {
+		live_add(open_now, -1);
 		count(w, WORKER_C_shed_memory);
-		close(fd);
+		refuse(w, listener, fd, LISTENER_C_cx_overload_reject);
 		return;
 	}
 	find_destination(c);
-	route(c, image_listener(&w->image, listener->index));
+	route(c, image_listener(image_in_use(w), listener->index));
 }
 
 /* ---- open ---- */
 
-static void count_failed_connect(struct conn *c)
-{
-	struct live_row *row = row_of(c, c->cluster_slot);
-
-	live_add(&row->counter[CLUSTER_C_cx_connect_fail], 1);
-	live_add(&row->counter[CLUSTER_C_cx_attempts_exceeded], 1);	/* one attempt is all there is */
-	if (c->endpoint_slot != IMAGE_NONE)
-		live_add(&row_of(c, c->endpoint_slot)->counter[ENDPOINT_C_cx_connect_fail], 1);
-}
-
-static void dialled(struct conn *c, int res)
+static void opened(struct conn *c)
 {
 	struct sockaddr_storage ss;
 	socklen_t len = sizeof(ss);
 
-	if (c->state == CONN_CLOSING)
-		return;
-	if (res < 0) {
-		c->connect_error = -res;
-		count_failed_connect(c);
-		if (res == -EADDRNOTAVAIL)
-			upstream_no_port(c);
-		conn_close(c, res == -EADDRNOTAVAIL ? END_NO_PORT : END_CONNECT, true);
-		return;
-	}
 	if (getsockname(c->side[UPSTREAM].fd, (struct sockaddr *)&ss, &len) == 0)
 		addr_from_sockaddr((struct sockaddr *)&ss, len, &c->endpoint_local);
 	conn_enter(c, CONN_OPEN);
+	c->end = END_NONE;
+	c->connect_error = 0;
+	generation_release(c->worker, &c->opening);
 	c->active_ms = c->worker->loop.now_ms;
-	wheel_clear(&c->worker->wheel, &c->deadline);
-	if (c->idle_timeout_ms != 0)
-		wheel_set(&c->worker->wheel, &c->deadline, c->active_ms + c->idle_timeout_ms);
+	set_deadline(c);
 	flow_open(c, DOWNSTREAM);
 	if (c->state == CONN_OPEN)
 		flow_start(c, UPSTREAM);
+}
+
+static void dialled(struct conn *c, int res)
+{
+	bool late = c->timed_out;
+
+	c->timed_out = false;
+	if (c->state == CONN_CLOSING)
+		return;
+	if (res == 0 && !late) {
+		opened(c);
+		return;
+	}
+	c->connect_error = late ? ETIMEDOUT : -res;
+	upstream_give_up(c, late ? END_CONNECT_TIMEOUT : res == -EADDRNOTAVAIL ? END_NO_PORT : END_CONNECT);
+	dial(c);
 }
 
 void conn_deadline(struct conn *c)
@@ -222,15 +293,17 @@ void conn_deadline(struct conn *c)
 	struct worker *w = c->worker;
 
 	if (c->state == CONN_CONNECTING) {
-		live_add(&row_of(c, c->cluster_slot)->counter[CLUSTER_C_cx_connect_timeout], 1);
-		count_failed_connect(c);
-		conn_close(c, END_CONNECT_TIMEOUT, true);
-	} else if (c->state == CONN_OPEN && w->loop.now_ms >= c->active_ms + c->idle_timeout_ms) {
+		c->timed_out = true;		/* dialled() goes on when the kernel has given the operation back */
+		loop_cancel_fd(&w->loop, c->side[UPSTREAM].fd);
+	} else if (c->state == CONN_OPEN && w->loop.now_ms >= c->end_ms) {
+		live_add(&row_of(c, c->chain_slot)->counter[CHAIN_C_max_duration], 1);
+		conn_close(c, END_DURATION, false);
+	} else if (c->state == CONN_OPEN && c->idle_timeout_ms != 0 && w->loop.now_ms >= c->active_ms + c->idle_timeout_ms) {
 		live_add(&row_of(c, c->chain_slot)->counter[CHAIN_C_idle_timeout], 1);
 		live_add(&row_of(c, c->cluster_slot)->counter[CLUSTER_C_cx_idle_timeout], 1);
 		conn_close(c, END_IDLE, false);
 	} else if (c->state == CONN_OPEN) {
-		wheel_set(&w->wheel, &c->deadline, c->active_ms + c->idle_timeout_ms);
+		set_deadline(c);
 	}
 }
 
@@ -248,14 +321,6 @@ static void hung_up(struct conn *c, unsigned d, int res)
 }
 
 /* ---- close ---- */
-
-static void reset_on_close(int fd)
-{
-	const struct linger hard = { 1, 0 };
-
-	if (fd != -1)
-		setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
-}
 
 void conn_close(struct conn *c, enum conn_end why, bool reset)
 {
@@ -285,30 +350,15 @@ static void leave_starved(struct conn *c)
 		*p = c->next_starved;
 }
 
-static bool ended_by_endpoint(const struct conn *c)
-{
-	if (c->end == END_DONE)
-		return c->endpoint_first;
-	return c->end == END_CONNECT || c->end == END_UPSTREAM_RESET;
-}
-
 static void give_rows_back(struct conn *c)
 {
 	struct live_row *row;
 
-	if (c->dialled && c->endpoint_slot != IMAGE_NONE) {
-		row = row_of(c, c->endpoint_slot);
-		live_add(&row->gauge[ENDPOINT_G_cx_active], -1);
-		live_add(&row->gauge[LIVE_USERS], -1);
-	}
+	upstream_leave_endpoint(c);
 	if (c->cluster_slot != IMAGE_NONE) {
 		row = row_of(c, c->cluster_slot);
-		if (c->dialled) {
+		if (c->in_cluster)
 			live_add(&row->gauge[CLUSTER_G_cx_active], -1);
-			live_add(&row->counter[CLUSTER_C_cx_destroy], 1);
-			live_add(&row->counter[ended_by_endpoint(c) ? CLUSTER_C_cx_destroy_remote :
-			    CLUSTER_C_cx_destroy_local], 1);
-		}
 		live_add(&row->gauge[LIVE_USERS], -1);
 	}
 	if (c->chain_slot != IMAGE_NONE) {
@@ -317,7 +367,8 @@ static void give_rows_back(struct conn *c)
 		live_add(&row->gauge[LIVE_USERS], -1);
 	}
 	row = row_of(c, c->listener_slot);
-	live_add(&row->gauge[LISTENER_G_cx_active], -1);
+	if (c->in_listener)
+		live_add(&row->gauge[LISTENER_G_cx_active], -1);
 	live_add(&row->counter[LISTENER_C_cx_destroy], 1);
 	live_add(&row->gauge[LIVE_USERS], -1);
 }
@@ -371,6 +422,7 @@ static void conn_free(struct conn *c)
 	wheel_clear(&w->wheel, &c->deadline);
 	leave_starved(c);
 	write_line(c);
+	generation_release(w, &c->opening);
 	give_rows_back(c);
 	flow_free(c, DOWNSTREAM);
 	flow_free(c, UPSTREAM);

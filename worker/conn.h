@@ -15,6 +15,7 @@
 #include "worker/wheel.h"
 
 struct worker;
+struct generation;
 struct listener;
 
 enum conn_state { CONN_NEW, CONN_CONNECTING, CONN_OPEN, CONN_CLOSING };
@@ -31,6 +32,8 @@ enum { DOWNSTREAM, UPSTREAM };		/* sides, and the directions that come from them
 	X(END_CONNECT_TIMEOUT, "UF,URX", "connect_timeout")				\
 	X(END_LOOP, "UF,URX", "loop_refused")						\
 	X(END_NO_PORT, "UF,URX", "no_local_port")					\
+	X(END_OVERFLOW, "UO", "max_connections")					\
+	X(END_DURATION, "DT", "max_downstream_connection_duration")			\
 	X(END_NO_MEMORY, "OM", "out_of_memory")						\
 	X(END_IDLE, "SI", "idle_timeout")						\
 	X(END_DOWNSTREAM_RESET, "DR", "downstream_reset")				\
@@ -52,7 +55,8 @@ struct conn {
 	struct conn *next_starved;
 	uint16_t inflight;
 	uint8_t state, end;
-	bool dialled;			/* counted in the rows of cluster and endpoint */
+	bool in_listener, in_cluster, in_endpoint;	/* counted as open in the row of each */
+	bool timed_out;			/* the connect in flight is being cancelled: its time is over */
 	bool resetting;
 	bool endpoint_first;		/* it ended its direction before the client did */
 	struct side side[2];
@@ -60,10 +64,15 @@ struct conn {
 	struct timer deadline;
 	uint64_t active_ms;		/* when a byte was last moved */
 	uint64_t idle_timeout_ms;
+	uint64_t end_ms;		/* max_downstream_connection_duration; UINT64_MAX: none */
 	uint64_t born_ns;		/* CLOCK_REALTIME */
 	uint64_t born_ms;
 	uint32_t buffer_limit[2];	/* by direction: what may wait for its peer, in bytes */
 	uint32_t listener_slot, chain_slot, cluster_slot, endpoint_slot;	/* IMAGE_NONE: none */
+	struct generation *opening;	/* held from accept until it is open; NULL: not any more */
+	uint32_t cluster_index;		/* in that image, as is the next one */
+	uint32_t first_endpoint;	/* of the first attempt; each further attempt takes the one after */
+	uint16_t attempts, max_attempts;
 	int connect_error;
 	struct addr client, destination, local, endpoint, endpoint_local;
 	union { struct sockaddr sa; struct sockaddr_in in; struct sockaddr_in6 in6; } connect_to;

@@ -19,9 +19,9 @@ void control_arm(struct worker *w)
 
 void control_adopted(struct worker *w)
 {
-	const struct wire m = { .type = WIRE_ADOPTED, .number = w->generation };
+	const struct wire m = { .type = WIRE_ADOPTED, .number = w->generation->number };
 
-	atomic_store_explicit(&w->block->adopted, w->generation, memory_order_release);
+	atomic_store_explicit(&w->block->adopted, w->generation->number, memory_order_release);
 	/* A master that does not read finds the number in the table. */
 	wire_send(w->control, &m, -1);
 }
@@ -73,7 +73,7 @@ void control_ready(struct worker *w)
 		log_notice("the master is gone: draining");
 		close(w->control);
 		w->control = -1;
-		drain(w, image_settings(&w->image)->drain_time_ms);
+		drain(w, image_settings(image_in_use(w))->drain_time_ms);
 		return;
 	}
 	control_arm(w);

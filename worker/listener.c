@@ -88,13 +88,13 @@ static int bind_virtual(struct worker *w, const struct image_listener *l, const 
 
 int listeners_bind(struct worker *w, struct err *e)
 {
-	for (uint32_t i = 0; i < image_count(&w->image, SECTION_LISTENERS); i++) {
-		const struct image_listener *l = image_listener(&w->image, i);
+	for (uint32_t i = 0; i < image_count(image_in_use(w), SECTION_LISTENERS); i++) {
+		const struct image_listener *l = image_listener(image_in_use(w), i);
 
 		if (l->kind != LISTENER_VIRTUAL_OUTBOUND && l->kind != LISTENER_VIRTUAL_INBOUND)
 			continue;
 		for (uint32_t k = 0; k < l->bind_count; k++) {
-			if (bind_virtual(w, l, &image_bind(&w->image, l->first_bind + k)->addr, e) == -1)
+			if (bind_virtual(w, l, &image_bind(image_in_use(w), l->first_bind + k)->addr, e) == -1)
 				return -1;
 		}
 	}
@@ -167,7 +167,7 @@ static void shed(struct worker *w, struct listener *l)
 		setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
 		close(fd);
 		count(w, WORKER_C_shed_descriptors);
-		live_add(&live_row(&w->live, w->index, image_slot(&w->image, image_listener(&w->image, l->index)->name_index))
+		live_add(&live_row(&w->live, w->index, image_slot(image_in_use(w), image_listener(image_in_use(w), l->index)->name_index))
 		    ->counter[LISTENER_C_cx_overload_reject], 1);
 	}
 	w->spare_fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
@@ -211,11 +211,11 @@ void listeners_leave(struct worker *w, const struct image *next_image)
 void listeners_adopt(struct worker *w)
 {
 	for (struct listener *l = w->listeners; l != NULL; l = l->next) {
-		const struct image_listener *named = match_bound(&w->image, &l->addr);
+		const struct image_listener *named = match_bound(image_in_use(w), &l->addr);
 
 		if (named == NULL || l->leaving)
 			continue;	/* one handed over for an image that is still on its way */
-		l->index = (uint32_t)(named - image_listener(&w->image, 0));
+		l->index = (uint32_t)(named - image_listener(image_in_use(w), 0));
 		if (!w->draining)
 			arm(w, l);
 	}

@@ -8,7 +8,6 @@
 #include "worker/confine.h"
 #include "worker/conn.h"
 #include "worker/control.h"
-#include "worker/generation.h"
 #include "worker/listener.h"
 #include "worker/worker.h"
 
@@ -22,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -133,7 +133,7 @@ static int start(struct worker *w, const char *index, struct err *e)
 	live_set(&w->block->started_ns, (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec);
 	raise_descriptors();
 	if (first_image(w, e) == -1 || listeners_bind(w, e) == -1 ||
-	    drop_rights(image_text(&w->image, image_settings(&w->image)->user), e) == -1)
+	    drop_rights(image_text(image_in_use(w), image_settings(image_in_use(w))->user), e) == -1)
 		return -1;
 	w->hot = malloc(HOT_BUFFER_BYTES);
 	w->round_robin = calloc(LIVE_SLOTS, sizeof(*w->round_robin));
@@ -142,6 +142,8 @@ static int start(struct worker *w, const char *index, struct err *e)
 		return err_set(e, "%m");
 	if (loop_open(&w->loop, e) == -1 || buffers_open(&w->buffers, &w->loop.ring, e) == -1 || loop_enable(&w->loop, e) == -1)
 		return -1;
+	if (getrandom(&w->random, sizeof(w->random), 0) != sizeof(w->random) || w->random == 0)
+		w->random = 1 + w->index;
 	wheel_init(&w->wheel, w->loop.now_ms);
 	tzset();			/* gmtime(3) would open a file for it */
 #ifndef MESHD_SANITIZERS		/* they open files and trace themselves */

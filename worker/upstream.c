@@ -23,19 +23,65 @@ static bool is_own_listener(struct worker *w, const struct addr *a)
 
 	if (a->family == AF_INET)
 		any.ip[10] = any.ip[11] = 0xff;
-	if (match_bound(&w->image, a) == NULL && match_bound(&w->image, &any) == NULL)
+	if (match_bound(image_in_use(w), a) == NULL && match_bound(image_in_use(w), &any) == NULL)
 		return false;
 	return live_address_is_ours(&w->live, a);
 }
 
-static const struct image_endpoint *choose(struct conn *c, const struct image *image, const struct image_cluster *cluster)
-{
-	uint32_t n = c->worker->round_robin[c->cluster_slot]++;
+/* ---- choosing: a turn is an index of an endpoint; who weighs more has more turns ---- */
 
-	if (cluster->endpoint_count == 0)
-		return NULL;
-	return image_endpoint(image, cluster->first_endpoint + n % cluster->endpoint_count);
+static uint32_t any_turn(struct conn *c, const struct image *image, const struct image_cluster *cluster)
+{
+	return *image_turn(image, cluster->first_turn + worker_random(c->worker, cluster->turn_count));
 }
+
+/* Connections open now, over all workers, for each unit of weight: a is the less loaded. */
+static bool less_loaded(struct conn *c, const struct image *image, uint32_t a, uint32_t b)
+{
+	const struct image_endpoint *pa = image_endpoint(image, a), *pb = image_endpoint(image, b);
+	uint64_t na = live_sum_gauge(&c->worker->live, image_slot(image, pa->name_index), ENDPOINT_G_cx_active);
+	uint64_t nb = live_sum_gauge(&c->worker->live, image_slot(image, pb->name_index), ENDPOINT_G_cx_active);
+
+	return (na + 1) * pb->weight <= (nb + 1) * pa->weight;
+}
+
+static uint32_t balance(struct conn *c, const struct image *image, const struct image_cluster *cluster)
+{
+	struct worker *w = c->worker;
+	uint32_t a, b;
+
+	switch (cluster->balancer) {
+	case BALANCER_RANDOM:
+		return any_turn(c, image, cluster);
+	case BALANCER_LEAST_REQUEST:		/* the better of two drawn at random */
+		a = any_turn(c, image, cluster);
+		b = any_turn(c, image, cluster);
+		return less_loaded(c, image, a, b) ? a : b;
+	default:		/* each worker begins elsewhere, so that few connections do not all meet the first endpoint */
+		return *image_turn(image, cluster->first_turn + (w->round_robin[c->cluster_slot]++ + w->index) % cluster->turn_count);
+	}
+}
+
+/* The endpoint of this attempt, in c->endpoint.  False: the cluster has none. */
+static bool choose(struct conn *c, const struct image *image, const struct image_cluster *cluster)
+{
+	const struct image_endpoint *endpoint;
+
+	if (cluster->type == CLUSTER_ORIGINAL_DST) {
+		c->endpoint = c->destination;
+		return true;
+	}
+	if (cluster->endpoint_count == 0)
+		return false;
+	if (c->attempts == 0)
+		c->first_endpoint = balance(c, image, cluster) - cluster->first_endpoint;
+	endpoint = image_endpoint(image, cluster->first_endpoint + (c->first_endpoint + c->attempts) % cluster->endpoint_count);
+	c->endpoint = endpoint->addr;
+	c->endpoint_slot = image_slot(image, endpoint->name_index);
+	return true;
+}
+
+/* ---- a socket towards it ---- */
 
 static void set_keepalive(int fd, const struct image_cluster *cluster)
 {
@@ -66,7 +112,7 @@ static int bind_inbound_source(int fd, const struct addr *to)
 	return bind(fd, (struct sockaddr *)&ss, addr_to_sockaddr(&from, &ss));
 }
 
-void upstream_no_port(struct conn *c)
+static void tell_no_port(struct conn *c)
 {
 	static struct log_limit limit;
 	char to[ADDR_STRLEN];
@@ -82,13 +128,19 @@ static enum conn_end end_of_errno(struct conn *c)
 	struct worker *w = c->worker;
 
 	c->connect_error = errno;
-	if (errno == EADDRNOTAVAIL || errno == EADDRINUSE) {
-		upstream_no_port(c);
+	if (errno == EADDRNOTAVAIL || errno == EADDRINUSE)
 		return END_NO_PORT;
-	}
 	count(w, errno == EMFILE || errno == ENFILE ? WORKER_C_shed_descriptors : WORKER_C_shed_memory);
 	log_limited(&limit, w->loop.now_ms, LOG_LEVEL_WARNING, "no socket towards an endpoint: %m: connections are shed");
 	return END_NO_MEMORY;
+}
+
+static void to_loopback(struct addr *a)
+{
+	uint16_t port = a->port;
+
+	addr_parse_ip("::1", a);
+	a->port = port;
 }
 
 static bool start(struct conn *c, const struct image_cluster *cluster)
@@ -118,42 +170,86 @@ static bool start(struct conn *c, const struct image_cluster *cluster)
 	return true;
 }
 
-bool upstream_dial(struct conn *c, const struct image *image, const struct image_cluster *cluster)
+/* ---- an attempt, counted in the rows of cluster and endpoint ---- */
+
+static void enter_endpoint(struct conn *c)
 {
-	const struct image_endpoint *endpoint;
 	struct live_row *row;
 
-	if (cluster->type == CLUSTER_ORIGINAL_DST) {
-		c->endpoint = c->destination;
-	} else if ((endpoint = choose(c, image, cluster)) != NULL) {
-		c->endpoint = endpoint->addr;
-		c->endpoint_slot = image_slot(image, endpoint->name_index);
-	} else {
-		count_cluster(c, CLUSTER_C_cx_none_healthy);
-		c->end = END_NO_ENDPOINT;
-		return false;
-	}
-	/* IPv6 has no 127.0.0.6 on `lo`: the application beside us is reached on the loopback address. */
-	if (cluster->type == CLUSTER_ORIGINAL_DST && cluster->direction == DIRECTION_INBOUND && c->endpoint.family == AF_INET6) {
-		uint16_t port = c->endpoint.port;
+	c->in_endpoint = true;
+	count_cluster(c, CLUSTER_C_cx_total);
+	if (c->endpoint_slot == IMAGE_NONE)
+		return;
+	row = live_row(&c->worker->live, c->worker->index, c->endpoint_slot);
+	live_add(&row->gauge[LIVE_USERS], 1);
+	live_add(&row->gauge[ENDPOINT_G_cx_active], 1);
+	live_add(&row->counter[ENDPOINT_C_cx_total], 1);
+}
 
-		addr_parse_ip("::1", &c->endpoint);
-		c->endpoint.port = port;
+static bool ended_by_endpoint(const struct conn *c)
+{
+	if (c->end == END_DONE)
+		return c->endpoint_first;
+	return c->end == END_CONNECT || c->end == END_UPSTREAM_RESET;
+}
+
+void upstream_leave_endpoint(struct conn *c)
+{
+	struct live_row *row;
+
+	if (!c->in_endpoint)
+		return;
+	c->in_endpoint = false;
+	count_cluster(c, CLUSTER_C_cx_destroy);
+	count_cluster(c, ended_by_endpoint(c) ? CLUSTER_C_cx_destroy_remote : CLUSTER_C_cx_destroy_local);
+	if (c->endpoint_slot == IMAGE_NONE)
+		return;
+	row = live_row(&c->worker->live, c->worker->index, c->endpoint_slot);
+	live_add(&row->gauge[ENDPOINT_G_cx_active], -1);
+	live_add(&row->gauge[LIVE_USERS], -1);
+}
+
+void upstream_give_up(struct conn *c, enum conn_end why)
+{
+	c->end = (uint8_t)why;
+	count_cluster(c, CLUSTER_C_cx_connect_fail);
+	if (why == END_CONNECT_TIMEOUT)
+		count_cluster(c, CLUSTER_C_cx_connect_timeout);
+	if (why == END_NO_PORT)
+		tell_no_port(c);
+	if (c->endpoint_slot != IMAGE_NONE)
+		live_add(&live_row(&c->worker->live, c->worker->index, c->endpoint_slot)->counter[ENDPOINT_C_cx_connect_fail], 1);
+	upstream_leave_endpoint(c);
+	if (c->side[UPSTREAM].fd != -1)
+		close(c->side[UPSTREAM].fd);
+	c->side[UPSTREAM].fd = -1;
+}
+
+bool upstream_dial(struct conn *c, const struct image *image, const struct image_cluster *cluster)
+{
+	while (c->attempts < c->max_attempts) {
+		if (!choose(c, image, cluster)) {
+			count_cluster(c, CLUSTER_C_cx_none_healthy);
+			c->end = END_NO_ENDPOINT;
+			return false;
+		}
+		c->attempts++;
+		/* IPv6 has no 127.0.0.6 on `lo`: the application beside us is reached on the loopback address. */
+		if (cluster->type == CLUSTER_ORIGINAL_DST && cluster->direction == DIRECTION_INBOUND &&
+		    c->endpoint.family == AF_INET6)
+			to_loopback(&c->endpoint);
+		if (is_own_listener(c->worker, &c->endpoint)) {
+			count_cluster(c, CLUSTER_C_cx_loop_refused);
+			c->end = END_LOOP;
+			continue;
+		}
+		enter_endpoint(c);
+		if (start(c, cluster))
+			return true;
+		upstream_give_up(c, c->end);
+		if (c->end != END_NO_PORT)
+			return false;		/* no socket: another endpoint would fare no better */
 	}
-	if (is_own_listener(c->worker, &c->endpoint)) {
-		count_cluster(c, CLUSTER_C_cx_loop_refused);
-		c->end = END_LOOP;
-		return false;
-	}
-	c->dialled = true;
-	row = live_row(&c->worker->live, c->worker->index, c->cluster_slot);
-	live_add(&row->counter[CLUSTER_C_cx_total], 1);
-	live_add(&row->gauge[CLUSTER_G_cx_active], 1);
-	if (c->endpoint_slot != IMAGE_NONE) {
-		row = live_row(&c->worker->live, c->worker->index, c->endpoint_slot);
-		live_add(&row->gauge[LIVE_USERS], 1);
-		live_add(&row->counter[ENDPOINT_C_cx_total], 1);
-		live_add(&row->gauge[ENDPOINT_G_cx_active], 1);
-	}
-	return start(c, cluster);
+	count_cluster(c, CLUSTER_C_cx_attempts_exceeded);
+	return false;
 }

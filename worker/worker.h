@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "worker/accesslog.h"
 #include "worker/buffers.h"
+#include "worker/generation.h"
 #include "worker/loop.h"
 #include "worker/wheel.h"
 
@@ -25,8 +26,7 @@ struct worker {
 	struct live_block *block;	/* our own */
 	uint32_t index;
 
-	struct image image;		/* the generation in use */
-	uint64_t generation;
+	struct generation *generation;	/* in use; older ones that are still looked into follow it */
 
 	int control;			/* SOCK_SEQPACKET to the master; -1: it is gone */
 	struct listener *listeners;
@@ -34,6 +34,7 @@ struct worker {
 	struct conn *conns;		/* all of them */
 	struct conn *starved;		/* wait for a receive buffer */
 	uint32_t *round_robin;		/* by slot */
+	uint64_t random;		/* state of worker_random() */
 	char *hot;			/* HOT_BUFFER_BYTES */
 	int pooled_pipes[PIPES_POOLED][2];
 	unsigned npooled;
@@ -42,6 +43,20 @@ struct worker {
 	uint64_t drain_end_ms;
 	bool first_adopted;
 };
+
+static inline const struct image *image_in_use(const struct worker *w)
+{
+	return &w->generation->image;
+}
+
+/* Below n, n > 0; xorshift64*, for spreading load, not for secrets. */
+static inline uint32_t worker_random(struct worker *w, uint32_t n)
+{
+	w->random ^= w->random >> 12;
+	w->random ^= w->random << 25;
+	w->random ^= w->random >> 27;
+	return (uint32_t)((w->random * 0x2545f4914f6cdd1du >> 32) * n >> 32);
+}
 
 static inline void count(struct worker *w, unsigned counter)
 {
