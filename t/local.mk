@@ -1,7 +1,7 @@
 # Unit tests mirror the tree, one program for each room; t/run-unit counts their cases.
 UNIT_TESTS =
 if HAVE_CRITERION
-UNIT_TESTS += unit-common unit-worker
+UNIT_TESTS += unit-common unit-worker unit-conf
 endif
 check_PROGRAMS += $(UNIT_TESTS)
 unit_common_SOURCES = %D%/unit/common/addr.c %D%/unit/common/live.c
@@ -10,6 +10,10 @@ unit_common_LDADD = common/libcommon.a $(CRITERION_LIBS)
 unit_worker_SOURCES = %D%/unit/worker/wheel.c
 unit_worker_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) -Wno-shadow
 unit_worker_LDADD = worker/libworker.a common/libcommon.a $(CRITERION_LIBS)
+unit_conf_SOURCES = %D%/unit/conf/try.c %D%/unit/conf/try.h %D%/unit/conf/samples.c
+unit_conf_CPPFLAGS = $(AM_CPPFLAGS) -DTEST_SRCDIR='"$(abs_top_srcdir)"'
+unit_conf_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) -Wno-shadow
+unit_conf_LDADD = conf/libconf.a common/libcommon.a $(CRITERION_LIBS) $(LIBCONFIG_LIBS) $(CRYPTO_LIBS)
 
 EXTRA_DIST += %D%/run-unit %D%/include-rule.sh
 
