@@ -1,7 +1,10 @@
 # Unit tests mirror the tree, one program for each room; t/run-unit counts their cases.
 UNIT_TESTS =
 if HAVE_CRITERION
-UNIT_TESTS += unit-common unit-worker unit-agent
+UNIT_TESTS += unit-common
+UNIT_TESTS += unit-worker
+UNIT_TESTS += unit-agent
+UNIT_TESTS += unit-conf
 endif
 check_PROGRAMS += $(UNIT_TESTS)
 unit_common_SOURCES = %D%/unit/common/addr.c %D%/unit/common/live.c
@@ -13,6 +16,10 @@ unit_worker_LDADD = worker/libworker.a common/libcommon.a $(CRITERION_LIBS)
 unit_agent_SOURCES = %D%/unit/agent/agent.c %D%/unit/agent/fixture.c %D%/unit/agent/fixture.h
 unit_agent_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) $(JANSSON_CFLAGS) -Wno-shadow
 unit_agent_LDADD = agent/libagent.a common/libcommon.a $(CRITERION_LIBS) $(MICROHTTPD_LIBS) $(JANSSON_LIBS) $(PCRE2_LIBS)
+unit_conf_SOURCES = %D%/unit/conf/try.c %D%/unit/conf/try.h %D%/unit/conf/samples.c
+unit_conf_CPPFLAGS = $(AM_CPPFLAGS) -DTEST_SRCDIR='"$(abs_top_srcdir)"'
+unit_conf_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) -Wno-shadow
+unit_conf_LDADD = conf/libconf.a common/libcommon.a $(CRITERION_LIBS) $(LIBCONFIG_LIBS) $(CRYPTO_LIBS)
 
 EXTRA_DIST += %D%/run-unit %D%/include-rule.sh
 
