@@ -10,10 +10,12 @@ unit_common_LDADD = common/libcommon.a $(CRITERION_LIBS)
 unit_worker_SOURCES = %D%/unit/worker/wheel.c
 unit_worker_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) -Wno-shadow
 unit_worker_LDADD = worker/libworker.a common/libcommon.a $(CRITERION_LIBS)
-unit_agent_SOURCES = %D%/unit/agent/agent.c %D%/unit/agent/fixture.c %D%/unit/agent/fixture.h
+unit_agent_SOURCES = %D%/unit/agent/agent.c %D%/unit/agent/answers.c %D%/unit/agent/fixture.c %D%/unit/agent/fixture.h \
+	%D%/unit/agent/logs.c
 unit_agent_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) $(JANSSON_CFLAGS) -Wno-shadow
 unit_agent_LDADD = agent/libagent.a common/libcommon.a $(CRITERION_LIBS) $(MICROHTTPD_LIBS) $(JANSSON_LIBS) $(PCRE2_LIBS)
-unit_ctl_SOURCES = %D%/unit/ctl/meshctl.c %D%/unit/agent/fixture.c %D%/unit/agent/fixture.h
+unit_ctl_SOURCES = %D%/unit/ctl/forms.c %D%/unit/ctl/meshctl.c %D%/unit/ctl/name.c %D%/unit/ctl/table.c \
+	%D%/unit/agent/fixture.c %D%/unit/agent/fixture.h
 unit_ctl_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) $(JANSSON_CFLAGS) -Wno-shadow
 unit_ctl_LDADD = ctl/libctl.a common/libcommon.a $(CRITERION_LIBS) $(JANSSON_LIBS) $(CURL_LIBS)
 
