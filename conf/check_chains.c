@@ -28,19 +28,41 @@ static const char *nearest_cluster(const struct config *c, const char *name)
 	return near != NULL && nearest_is_close(name, best) ? near : NULL;
 }
 
-static void check_cluster_of(const struct config *c, const struct filter *f, struct report *r)
+static void check_cluster_named(const struct config *c, const struct origin *o, const char *key, const char *name,
+    struct report *r)
 {
+	uint32_t line = key_line(o, key);
 	const char *near;
-	uint32_t line = key_line(&f->origin, "cluster");
 
-	if (f->cluster == NULL || c->incomplete || expand_find_cluster(c, f->cluster) != NULL)
+	if (name == NULL || c->incomplete || expand_find_cluster(c, name) != NULL)
 		return;
-	near = r->count < SUGGEST_ERRORS ? nearest_cluster(c, f->cluster) : NULL;
+	near = r->count < SUGGEST_ERRORS ? nearest_cluster(c, name) : NULL;
 	if (near != NULL)
-		report_key(r, &f->origin, "cluster", IMAGE_NONE, line, "there is no cluster \"%s\" (did you mean \"%s\"?)",
-		    f->cluster, near);
+		report_key(r, o, key, IMAGE_NONE, line, "there is no cluster \"%s\" (did you mean \"%s\"?)", name, near);
 	else
-		report_key(r, &f->origin, "cluster", IMAGE_NONE, line, "there is no cluster \"%s\"", f->cluster);
+		report_key(r, o, key, IMAGE_NONE, line, "there is no cluster \"%s\"", name);
+}
+
+static void check_targets(const struct config *c, const struct filter *f, struct report *r)
+{
+	uint64_t sum = 0;
+
+	if (key_given(&f->origin, "cluster") && key_given(&f->origin, "weighted_clusters"))
+		report_key(r, &f->origin, "weighted_clusters", IMAGE_NONE, key_line(&f->origin, "weighted_clusters"),
+		    "cannot be with cluster: one of the two says where connections go");
+	if (f->cluster == NULL && f->weighted.count == 0 && !key_given(&f->origin, "cluster") &&
+	    !key_given(&f->origin, "weighted_clusters"))
+		report_key(r, &f->origin, "cluster", IMAGE_NONE, f->origin.line, "is missing");
+	check_cluster_named(c, &f->origin, "cluster", f->cluster, r);
+	for (uint32_t i = 0; i < f->weighted.count; i++) {
+		const struct weighted *w = LIST_AT(f->weighted, struct weighted, i);
+
+		sum += w->weight;
+		check_cluster_named(c, &w->origin, "name", w->name, r);
+	}
+	if (f->weighted.count > 0 && sum == 0 && !f->origin.flawed)
+		report_key(r, &f->origin, "weighted_clusters", IMAGE_NONE, key_line(&f->origin, "weighted_clusters"),
+		    "all weights are 0: connections would have nowhere to go");
 }
 
 struct named {
@@ -139,7 +161,7 @@ void check_chains(const struct config *c, const struct listener *l, struct arena
 		const struct list *filters = &LIST_AT(l->chains, struct chain, i)->filters;
 
 		for (uint32_t f = 0; f < filters->count; f++)
-			check_cluster_of(c, LIST_AT(*filters, struct filter, f), r);
+			check_targets(c, LIST_AT(*filters, struct filter, f), r);
 	}
 	check_names(l, arena, r);
 	check_same(l, r);

@@ -6,6 +6,7 @@
 #include "conf/expand.h"
 #include "conf/matches.h"
 #include "conf/text.h"
+#include "conf/turns.h"
 
 #include <errno.h>
 #include <openssl/evp.h>
@@ -70,12 +71,38 @@ static uint32_t cluster_index(const struct compiler *c, const char *name)
 	return lo;
 }
 
+/* Targets that weigh nothing are never drawn, so they are left out. */
+static uint32_t add_targets(struct compiler *c, const struct filter *f)
+{
+	struct image_target t = { 0 };
+	uint32_t n = 0;
+
+	if (f->cluster != NULL) {
+		t = (struct image_target){ cluster_index(c, f->cluster), 1 };
+		push(c, SECTION_TARGETS, &t);
+		return 1;
+	}
+	for (uint32_t i = 0; i < f->weighted.count; i++) {
+		const struct weighted *w = LIST_AT(f->weighted, struct weighted, i);
+
+		if (w->weight == 0)
+			continue;
+		t.cluster = cluster_index(c, w->name);
+		t.upto += (uint32_t)w->weight;		/* 1,000 of at most 1,000,000 */
+		push(c, SECTION_TARGETS, &t);
+		n++;
+	}
+	return n;
+}
+
 static void add_filter(struct compiler *c, const struct filter *f)
 {
 	struct image_filter filter = { .type = FILTER_TCP_PROXY, .index = count_of(c, SECTION_TCP_PROXIES) };
-	struct image_tcp_proxy proxy = { .cluster = cluster_index(c, f->cluster),
-		.stat_prefix = text_add(&c->text, f->stat_prefix), .idle_timeout_ms = f->idle_timeout_ms };
+	struct image_tcp_proxy proxy = { .first_target = count_of(c, SECTION_TARGETS),
+		.stat_prefix = text_add(&c->text, f->stat_prefix), .idle_timeout_ms = f->idle_timeout_ms,
+		.max_duration_ms = f->max_duration_ms, .max_connect_attempts = (uint32_t)f->max_connect_attempts };
 
+	proxy.target_count = add_targets(c, f);
 	push(c, SECTION_FILTERS, &filter);
 	push(c, SECTION_TCP_PROXIES, &proxy);
 }
@@ -125,7 +152,7 @@ static void add_listener(struct compiler *c, const struct listener *l)
 	struct image_listener r = { .name = text_add(&c->text, l->name), .first_bind = count_of(c, SECTION_BINDS),
 		.bind_count = l->addresses.count, .first_match = count_of(c, SECTION_MATCHES),
 		.first_chain = count_of(c, SECTION_CHAINS), .chain_count = l->chains.count,
-		.buffer_limit_bytes = (uint32_t)l->buffer_limit_bytes, .backlog = (uint32_t)l->backlog,
+		.buffer_limit_bytes = (uint32_t)l->buffer_limit_bytes, .backlog = (uint32_t)l->backlog, .max_connections = (uint32_t)l->max_connections,
 		.kind = kind_of(l), .direction = (uint8_t)l->direction };
 
 	r.name_index = add_name(c, NAME_LISTENER, l->name);
@@ -138,19 +165,20 @@ static void add_listener(struct compiler *c, const struct listener *l)
 	push(c, SECTION_LISTENERS, &r);
 }
 
-static void add_endpoint(struct compiler *c, const struct cluster *k, const struct addr *a)
+static void add_endpoint(struct compiler *c, const struct cluster *k, const struct addr_item *i)
 {
-	struct image_endpoint e = { .addr = *a, .weight = 1 };
+	struct image_endpoint e = { .addr = i->addr, .weight = addr_item_weight(i) };
 	char text[ADDR_STRLEN];
 
-	e.name_index = add_name(c, NAME_ENDPOINT, arena_printf(&c->arena, "%s/%s", k->name, addr_print(a, text)));
+	e.name_index = add_name(c, NAME_ENDPOINT, arena_printf(&c->arena, "%s/%s", k->name, addr_print(&i->addr, text)));
 	push(c, SECTION_ENDPOINTS, &e);
 }
 
 static void add_cluster(struct compiler *c, const struct cluster *k)
 {
 	struct image_cluster r = { .name = text_add(&c->text, k->name), .first_endpoint = count_of(c, SECTION_ENDPOINTS),
-		.endpoint_count = k->endpoints.count, .connect_timeout_ms = (uint32_t)k->connect_timeout_ms,
+		.endpoint_count = k->endpoints.count, .first_turn = count_of(c, SECTION_TURNS),
+		.max_connections = (uint32_t)k->max_connections, .connect_timeout_ms = (uint32_t)k->connect_timeout_ms,
 		.buffer_limit_bytes = (uint32_t)k->buffer_limit_bytes, .keepalive = k->keepalive != NULL,
 		.type = (uint8_t)k->type, .balancer = (uint8_t)k->balancer, .direction = (uint8_t)k->direction };
 
@@ -162,7 +190,9 @@ static void add_cluster(struct compiler *c, const struct cluster *k)
 		r.keepalive_interval_s = (uint32_t)k->keepalive->interval_s;
 	}
 	for (uint32_t i = 0; i < k->endpoints.count; i++)
-		add_endpoint(c, k, &LIST_AT(k->endpoints, struct addr_item, i)->addr);
+		add_endpoint(c, k, LIST_AT(k->endpoints, struct addr_item, i));
+	turns_add(&k->endpoints, r.first_endpoint, &c->sections[SECTION_TURNS]);
+	r.turn_count = count_of(c, SECTION_TURNS) - r.first_turn;
 	push(c, SECTION_CLUSTERS, &r);
 }
 
@@ -208,6 +238,8 @@ static void add_settings(struct compiler *c)
 	s->access_log = text_add(&c->text, f->access_log);
 	s->workers = (uint32_t)f->workers;
 	s->drain_time_ms = (uint32_t)f->drain_time_ms;
+	s->orphan_timeout_ms = (uint32_t)f->orphan_timeout_ms;
+	s->max_connections = (uint32_t)f->max_connections;
 	s->outbound_traffic_policy = (uint8_t)f->policy;
 	s->address_count = f->node->addresses.count;
 	for (uint32_t i = 0; i < s->address_count; i++)
@@ -215,6 +247,7 @@ static void add_settings(struct compiler *c)
 	if (f->intercept == NULL)
 		return;
 	s->intercept = f->intercept->mode == INTERCEPT_REDIRECT;
+	s->on_exit = (uint8_t)f->intercept->on_exit;
 	s->outbound_port = (uint16_t)f->intercept->outbound_port;
 	s->inbound_port = (uint16_t)f->intercept->inbound_port;
 	add_ports(c, &f->intercept->exclude_inbound, &s->first_exclude_inbound, &s->exclude_inbound_count);

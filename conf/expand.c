@@ -101,7 +101,7 @@ static void add_item(struct list *list, struct arena *arena, const struct addr *
 
 	if (list->count > 0)
 		memcpy(items, list->items, list->count * sizeof(*items));
-	items[list->count] = (struct addr_item){ *a, line };
+	items[list->count] = (struct addr_item){ .addr = *a, .line = line };
 	list->items = items;
 	list->count++;
 }
@@ -271,6 +271,7 @@ static void make_service_listener(struct expansion *x, const struct service *s, 
 {
 	unsigned long long port = (unsigned long long)s->port;
 	struct listener *l;
+	struct chain *chain;
 	char ip[ADDR_STRLEN];
 
 	l = make_listener(x, &s->origin, arena_printf(x->arena, "%s_%llu", at != NULL ? addr_print_ip(&at->addr, ip) : "0.0.0.0",
@@ -280,7 +281,9 @@ static void make_service_listener(struct expansion *x, const struct service *s, 
 		add_item(&l->addresses, x->arena, &at->addr, at->line);
 	else
 		any_address(x, l);
-	fill_chain(x, LIST_AT(l->chains, struct chain, 0), &s->origin, NULL, 0, cluster, s->idle_timeout_ms);
+	chain = LIST_AT(l->chains, struct chain, 0);
+	fill_chain(x, chain, &s->origin, NULL, 0, cluster, s->idle_timeout_ms);
+	LIST_AT(chain->filters, struct filter, 0)->max_connect_attempts = s->max_connect_attempts;
 }
 
 static void make_service(struct expansion *x, const struct service *s)
@@ -289,6 +292,8 @@ static void make_service(struct expansion *x, const struct service *s)
 	struct cluster *c = make_cluster(x, &s->origin, name, CLUSTER_STATIC, DIRECTION_OUTBOUND);
 
 	c->connect_timeout_ms = s->connect_timeout_ms;
+	c->balancer = s->balancer;
+	c->max_connections = s->max_connections;
 	c->endpoints = s->endpoints;
 	if (s->addresses.count == 0)
 		make_service_listener(x, s, name, NULL);
@@ -337,6 +342,15 @@ static void take_own(struct expansion *x)
 	x->own_clusters = x->clusters.count;
 }
 
+static void name_statistics(struct filter *f)
+{
+	if (f->stat_prefix != NULL)
+		return;
+	f->stat_prefix = f->cluster;
+	if (f->stat_prefix == NULL && f->weighted.count > 0)
+		f->stat_prefix = LIST_AT(f->weighted, struct weighted, 0)->name;
+}
+
 /* Defaults that hang on other keys. */
 static void fill_defaults(struct config *c)
 {
@@ -352,10 +366,8 @@ static void fill_defaults(struct config *c)
 		for (uint32_t j = 0; j < chains->count; j++) {
 			struct list *filters = &LIST_AT(*chains, struct chain, j)->filters;
 
-			for (uint32_t f = 0; f < filters->count; f++) {
-				if (LIST_AT(*filters, struct filter, f)->stat_prefix == NULL)
-					LIST_AT(*filters, struct filter, f)->stat_prefix = LIST_AT(*filters, struct filter, f)->cluster;
-			}
+			for (uint32_t f = 0; f < filters->count; f++)
+				name_statistics(LIST_AT(*filters, struct filter, f));
 		}
 	}
 }

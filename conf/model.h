@@ -32,6 +32,19 @@ struct list {
 struct addr_item {
 	struct addr addr;
 	uint32_t line;
+	uint32_t weight;			/* of an endpoint; 0: not given, which is 1 */
+};
+
+static inline uint32_t addr_item_weight(const struct addr_item *i)
+{
+	return i->weight != 0 ? i->weight : 1;
+}
+
+/* A member of `endpoints` in its long form, on its way to an addr_item. */
+struct endpoint {
+	struct origin origin;
+	struct addr_item address;
+	uint64_t weight;
 };
 
 struct prefix_item {
@@ -54,15 +67,22 @@ enum intercept_mode { INTERCEPT_NONE, INTERCEPT_REDIRECT };
 
 struct intercept {
 	struct origin origin;
-	uint64_t mode, outbound_port, inbound_port;
+	uint64_t mode, outbound_port, inbound_port, on_exit;
 	struct list exclude_inbound, exclude_outbound;
+};
+
+struct weighted {
+	struct origin origin;
+	const char *name;
+	uint64_t weight;
 };
 
 struct filter {
 	struct origin origin;
 	uint64_t type;
-	const char *cluster, *stat_prefix;
-	uint64_t idle_timeout_ms;
+	const char *cluster, *stat_prefix;	/* cluster NULL: `weighted` has them */
+	struct list weighted;
+	uint64_t idle_timeout_ms, max_duration_ms, max_connect_attempts;
 };
 
 struct chain_match {
@@ -82,7 +102,7 @@ struct listener {
 	struct origin origin;
 	const char *name;
 	struct list addresses;
-	uint64_t port, bind_to_port, direction, use_original_dst, buffer_limit_bytes, backlog;
+	uint64_t port, bind_to_port, direction, use_original_dst, buffer_limit_bytes, backlog, max_connections;
 	struct list chains;
 };
 
@@ -94,7 +114,7 @@ struct keepalive {
 struct cluster {
 	struct origin origin;
 	const char *name;
-	uint64_t type, direction, balancer, connect_timeout_ms, buffer_limit_bytes;
+	uint64_t type, direction, balancer, connect_timeout_ms, buffer_limit_bytes, max_connections;
 	struct keepalive *keepalive;		/* NULL: off */
 	struct list endpoints;
 };
@@ -108,14 +128,14 @@ struct inbound {
 struct service {
 	struct origin origin;
 	const char *name;
-	uint64_t port, protocol, idle_timeout_ms, connect_timeout_ms;
+	uint64_t port, protocol, idle_timeout_ms, connect_timeout_ms, balancer, max_connections, max_connect_attempts;
 	struct list addresses, endpoints;
 };
 
 struct config {
 	struct origin origin;
 	struct node *node;
-	uint64_t workers, drain_time_ms, policy;
+	uint64_t workers, drain_time_ms, orphan_timeout_ms, max_connections, policy;
 	const char *user, *agent_user, *admin_group, *runtime_dir, *access_log;
 	struct intercept *intercept;		/* NULL: no virtual listeners, no rules */
 	struct list listeners, clusters, inbound, services;

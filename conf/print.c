@@ -71,6 +71,17 @@ static void print_number(const struct printer *p, const struct key *k, uint64_t 
 	}
 }
 
+static void print_endpoint(const struct printer *p, const struct addr_item *i)
+{
+	char text[ADDR_STRLEN];
+
+	if (addr_item_weight(i) == 1) {
+		print_text(p, addr_print(&i->addr, text));
+		return;
+	}
+	fprintf(p->out, "{ address = \"%s\"; weight = %u; }", addr_print(&i->addr, text), i->weight);
+}
+
 static void print_member(const struct printer *p, const struct key *k, const struct list *l, uint32_t i)
 {
 	const struct image_port_range *r;
@@ -78,7 +89,7 @@ static void print_member(const struct printer *p, const struct key *k, const str
 
 	switch (k->type) {
 	case KEY_ENDPOINTS:
-		print_text(p, addr_print(&LIST_AT(*l, struct addr_item, i)->addr, text));
+		print_endpoint(p, LIST_AT(*l, struct addr_item, i));
 		break;
 	case KEY_PREFIXES:
 		print_text(p, prefix_print(&LIST_AT(*l, struct prefix_item, i)->prefix, text));
@@ -95,7 +106,7 @@ static void print_member(const struct printer *p, const struct key *k, const str
 
 static void print_list(const struct printer *p, const struct key *k, const struct list *l, int depth)
 {
-	bool mixed = k->type == KEY_PORTS;		/* numbers and strings, which an array does not take */
+	bool mixed = k->type == KEY_PORTS || k->type == KEY_ENDPOINTS;	/* an array takes one type only */
 
 	fprintf(p->out, "%s = %c ", k->name, mixed ? '(' : '[');
 	for (uint32_t i = 0; i < l->count; i++) {

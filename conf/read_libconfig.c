@@ -79,6 +79,19 @@ static int read_scalar(struct reader *r, const config_setting_t *s, const struct
 	return -1;
 }
 
+/* An endpoint in its long form. */
+static int read_endpoint(struct reader *r, const config_setting_t *s, const struct key *k, const struct origin *at,
+    struct addr_item *item)
+{
+	struct endpoint *e = arena_alloc(r->arena, 1, k->group->size);
+
+	if (read_group(r, s, k->group, e, at) == -1)
+		return -1;
+	*item = e->address;
+	item->weight = (uint32_t)e->weight;
+	return 0;
+}
+
 static int read_member(struct reader *r, const config_setting_t *s, const struct key *k, const struct origin *o,
     uint32_t index, void *item)
 {
@@ -92,6 +105,8 @@ static int read_member(struct reader *r, const config_setting_t *s, const struct
 		report_key(r->report, o, k->name, index, line_of(s), "must be a group { }");
 		return -1;
 	}
+	if (k->type == KEY_ENDPOINTS && config_setting_type(s) == CONFIG_TYPE_GROUP)
+		return read_endpoint(r, s, k, &at, item);
 	if (k->type == KEY_PREFIXES)
 		((struct prefix_item *)item)->line = line_of(s);
 	else if (k->type == KEY_PORTS)

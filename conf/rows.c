@@ -10,6 +10,7 @@
 #define LIST_RANGE RANGE("0", "100000")
 #define IDLE_RANGE RANGE("0s", "8760h")
 #define CONNECT_RANGE RANGE("1ms", "10min")
+#define CONNECTIONS_RANGE RANGE("0", "10000000")
 #define BUFFER_RANGE RANGE("4k", "64m")
 
 _Static_assert(IMAGE_NAME_MAX == 232, "NAME_RANGE says it too");
@@ -35,7 +36,10 @@ static const struct key_word cluster_types[] = {
 };
 static const struct key_word balancers[] = {
 	{ "round_robin", BALANCER_ROUND_ROBIN, false }, { "cluster_provided", BALANCER_CLUSTER_PROVIDED, false },
-	{ "least_request", 0, true }, { "random", 0, true }, { "ring_hash", 0, true }, { "maglev", 0, true }, { 0 },
+	{ "least_request", BALANCER_LEAST_REQUEST, false }, { "random", BALANCER_RANDOM, false }, { "ring_hash", 0, true }, { "maglev", 0, true }, { 0 },
+};
+static const struct key_word exits[] = {
+	{ "bypass", ON_EXIT_BYPASS, false }, { "block", ON_EXIT_BLOCK, false }, { 0 },
 };
 static const struct key_word filter_types[] = {
 	{ "tcp_proxy", FILTER_TCP_PROXY, false }, { "http", 0, true }, { "http_connection_manager", 0, true },
@@ -62,21 +66,35 @@ static const struct key intercept_rows[] = {
 	  .about = "ports that incoming connections reach directly" },
 	{ .name = "exclude_outbound_ports", .type = KEY_PORTS, AT(intercept, exclude_outbound), RANGE("0", "1000"),
 	  .about = "ports that outgoing connections reach directly" },
+	{ .name = "on_exit", .type = KEY_WORD, AT(intercept, on_exit), .words = exits, .def = "bypass",
+	  .about = "when meshd has died and no worker lives: take the rules out, or let connections fail" },
 	LATER("port"), LATER("dns_port"), LATER("exclude_outbound_ranges"), LATER("include_outbound_ranges"),
-	LATER("include_inbound_ports"), LATER("on_exit"),
+	LATER("include_inbound_ports"),
 };
 static const struct key_group intercept_group = GROUP(intercept, intercept_rows);
+
+static const struct key weighted_rows[] = {
+	{ .name = "name", .type = KEY_TEXT, .flags = KEY_REQUIRED, AT(weighted, name), NAME_RANGE, .about = "of a cluster" },
+	{ .name = "weight", .type = KEY_INTEGER, .flags = KEY_REQUIRED, AT(weighted, weight), RANGE("0", "1000000"),
+	  .about = "its share of the connections, of the sum of all" },
+};
+static const struct key_group weighted_group = GROUP(weighted, weighted_rows);
 
 static const struct key filter_rows[] = {
 	{ .name = "type", .type = KEY_WORD, .flags = KEY_REQUIRED, AT(filter, type), .words = filter_types,
 	  .about = "what the filter does" },
-	{ .name = "cluster", .type = KEY_TEXT, .flags = KEY_REQUIRED, AT(filter, cluster), NAME_RANGE,
-	  .about = "where connections go" },
+	{ .name = "cluster", .type = KEY_TEXT, AT(filter, cluster), NAME_RANGE, .about = "where connections go" },
+	{ .name = "weighted_clusters", .type = KEY_GROUPS, AT(filter, weighted), RANGE("1", "1000"), .group = &weighted_group,
+	  .about = "in place of cluster: several, each with its share" },
 	{ .name = "stat_prefix", .type = KEY_TEXT, AT(filter, stat_prefix), NAME_RANGE,
 	  .about = "name in statistics; the cluster's unless given" },
 	{ .name = "idle_timeout", .type = KEY_MILLISECONDS, AT(filter, idle_timeout_ms), IDLE_RANGE, .def = "1h",
 	  .about = "without a byte either way for so long a connection is closed; 0s: never" },
-	LATER("weighted_clusters"), LATER("access_log"), LATER("max_connect_attempts"), LATER("hash_policy"),
+	{ .name = "max_downstream_connection_duration", .type = KEY_MILLISECONDS, AT(filter, max_duration_ms), IDLE_RANGE,
+	  .def = "0s", .about = "a connection is closed at this age; 0s: never" },
+	{ .name = "max_connect_attempts", .type = KEY_INTEGER, AT(filter, max_connect_attempts), RANGE("1", "100"), .def = "1",
+	  .about = "endpoints tried, one after the other, before a connection is given up" },
+	LATER("access_log"), LATER("hash_policy"),
 };
 static const struct key_group filter_group = GROUP(filter, filter_rows);
 
@@ -117,9 +135,11 @@ static const struct key listener_rows[] = {
 	  .def = "1m", .about = "held at most for a slow peer, each direction of each connection" },
 	{ .name = "tcp_backlog_size", .type = KEY_INTEGER, AT(listener, backlog), RANGE("1", "65535"), .def = "1024",
 	  .about = "connections that the kernel queues" },
+	{ .name = "max_connections", .type = KEY_INTEGER, AT(listener, max_connections), CONNECTIONS_RANGE, .def = "0",
+	  .about = "open at once, over all workers; more are reset; 0: no limit" },
 	{ .name = "filter_chains", .type = KEY_GROUPS, .flags = KEY_REQUIRED, AT(listener, chains), RANGE("1", "100000"),
 	  .group = &chain_group, .about = "the most specific match takes the connection" },
-	LATER("listener_filters"), LATER("protocol"), LATER("max_connections"), LATER("access_log"), LATER("transparent"),
+	LATER("listener_filters"), LATER("protocol"), LATER("access_log"), LATER("transparent"),
 	LATER("connection_balance_config"), LATER("tls"),
 };
 static const struct key_group listener_group = GROUP(listener, listener_rows);
@@ -133,6 +153,13 @@ static const struct key keepalive_rows[] = {
 	  .about = "between two of them; 0s: the system's value" },
 };
 static const struct key_group keepalive_group = GROUP(keepalive, keepalive_rows);
+
+static const struct key endpoint_rows[] = {
+	{ .name = "address", .type = KEY_ENDPOINT, .flags = KEY_REQUIRED, AT(endpoint, address), .about = "where it listens" },
+	{ .name = "weight", .type = KEY_INTEGER, AT(endpoint, weight), RANGE("1", "1000"), .def = "1",
+	  .about = "its share of the cluster's connections, of the sum of all" },
+};
+const struct key_group keys_endpoint = GROUP(endpoint, endpoint_rows);
 
 static const struct key cluster_rows[] = {
 	{ .name = "name", .type = KEY_TEXT, .flags = KEY_REQUIRED, AT(cluster, name), NAME_RANGE, .about = "its name" },
@@ -148,7 +175,9 @@ static const struct key cluster_rows[] = {
 	  .about = "its presence switches keepalive on" },
 	{ .name = "per_connection_buffer_limit_bytes", .type = KEY_SIZE, AT(cluster, buffer_limit_bytes), BUFFER_RANGE,
 	  .def = "1m", .about = "held at most for a slow peer, each direction of each connection" },
-	{ .name = "endpoints", .type = KEY_ENDPOINTS, AT(cluster, endpoints), LIST_RANGE,
+	{ .name = "max_connections", .type = KEY_INTEGER, AT(cluster, max_connections), CONNECTIONS_RANGE, .def = "0",
+	  .about = "open at once, over all workers; a client of one more is reset; 0: no limit" },
+	{ .name = "endpoints", .type = KEY_ENDPOINTS, AT(cluster, endpoints), LIST_RANGE, .group = &keys_endpoint,
 	  .about = "where to connect to; with none every connection is closed" },
 	LATER("circuit_breakers"), LATER("outlier_detection"), LATER("health_checks"), LATER("load_assignment"),
 	LATER("transport_socket"), LATER("tls"), LATER("max_requests_per_connection"), LATER("dns_lookup_family"),
@@ -179,13 +208,20 @@ static const struct key service_rows[] = {
 	  .about = "what it speaks there" },
 	{ .name = "addresses", .type = KEY_IPS, AT(service, addresses), RANGE("1", "1000"),
 	  .about = "that clients connect to; any unless given" },
+	{ .name = "lb_policy", .type = KEY_WORD, AT(service, balancer), .words = balancers, .def = "round_robin",
+	  .about = "as of a cluster" },
+	{ .name = "max_connections", .type = KEY_INTEGER, AT(service, max_connections), CONNECTIONS_RANGE, .def = "0",
+	  .about = "as of a cluster" },
+	{ .name = "max_connect_attempts", .type = KEY_INTEGER, AT(service, max_connect_attempts), RANGE("1", "100"), .def = "1",
+	  .about = "as of a tcp_proxy" },
 	{ .name = "endpoints", .type = KEY_ENDPOINTS, .flags = KEY_REQUIRED, AT(service, endpoints), LIST_RANGE,
+	  .group = &keys_endpoint,
 	  .about = "where the service runs" },
 	{ .name = "idle_timeout", .type = KEY_MILLISECONDS, AT(service, idle_timeout_ms), IDLE_RANGE, .def = "1h",
 	  .about = "as of a tcp_proxy" },
 	{ .name = "connect_timeout", .type = KEY_MILLISECONDS, AT(service, connect_timeout_ms), CONNECT_RANGE, .def = "5s",
 	  .about = "as of a cluster" },
-	LATER("tls"), LATER("hosts"), LATER("lb_policy"),
+	LATER("tls"), LATER("hosts"),
 };
 static const struct key_group service_group = GROUP(service, service_rows);
 
@@ -206,6 +242,10 @@ static const struct key top_rows[] = {
 	  .about = "a line for each connection goes there; \"\": off" },
 	{ .name = "drain_time", .type = KEY_MILLISECONDS, AT(config, drain_time_ms), RANGE("0s", "1h"), .def = "5s",
 	  .about = "that open connections get when meshd stops" },
+	{ .name = "orphan_timeout", .type = KEY_MILLISECONDS, AT(config, orphan_timeout_ms), RANGE("0s", "24h"), .def = "1min",
+	  .about = "that workers serve on when the master has died, before they drain" },
+	{ .name = "max_connections", .type = KEY_INTEGER, AT(config, max_connections), CONNECTIONS_RANGE, .def = "0",
+	  .about = "from clients, open at once, over all listeners and workers; more are reset; 0: no limit" },
 	{ .name = "intercept", .type = KEY_GROUP, AT(config, intercept), .group = &intercept_group,
 	  .about = "catch the connections of this host's programs" },
 	{ .name = "outbound_traffic_policy", .type = KEY_WORD, AT(config, policy), .words = policies, .def = "allow_any",
@@ -219,6 +259,6 @@ static const struct key top_rows[] = {
 	{ .name = "services", .type = KEY_GROUPS, .flags = KEY_PLAIN, AT(config, services), LIST_RANGE,
 	  .group = &service_group, .about = "plain form: services that this host's programs use" },
 	LATER("route_configs"), LATER("istio"), LATER("secrets"), LATER("tls"), LATER("dns"), LATER("tracing"),
-	LATER("metrics"), LATER("orphan_timeout"), LATER("xds"),
+	LATER("metrics"), LATER("xds"),
 };
 const struct key_group keys_top = GROUP(config, top_rows);
