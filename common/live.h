@@ -12,6 +12,7 @@
  *     directory[LIVE_SLOTS]       master        slot -> kind and name
  *   blocks[workers]
  *     want                        master
+ *     crash                       that worker (the master when it is dead)
  *     adopted, held, pid, gauges, counters      that worker (the master: pid; when it is dead: held, gauges)
  *     rows[LIVE_SLOTS]            that worker (the master when it is dead: gauges)
  *
@@ -129,12 +130,24 @@ struct live_head {
 	struct live_entry directory[LIVE_SLOTS];
 };
 
+/* What a worker that dies by a signal of its own says of it: written in the signal's handler, `signal` last. */
+#define LIVE_FRAMES 24
+struct live_crash {
+	live_word signal;		/* 0: none */
+	live_word address;		/* that could not be reached; 0 where the signal has none */
+	live_word operation;		/* the last completion that was looked at (worker/loop.h, enum op_kind) */
+	live_word generation;
+	live_word frames;
+	live_word frame[LIVE_FRAMES];	/* innermost first, offsets in the executable, for addr2line(1) */
+};
+
 struct live_block {
 	live_word pid;			/* 0: not running */
 	live_word started_ns;
 	live_word want;			/* generation that the master has sent */
 	live_word adopted;		/* generation in use; 0: none yet */
 	live_word held;			/* bit i: holds generations[i] */
+	struct live_crash crash;	/* that worker; the master clears it before the next one starts */
 	live_word gauge[16];
 	live_word counter[32];
 	struct live_row rows[LIVE_SLOTS];

@@ -14,12 +14,14 @@ enum wire_type {
 	/* master -> worker and agent */
 	WIRE_IMAGE = 1,		/* descriptor: the sealed image; number: its generation.  Replaces what came before */
 	WIRE_DRAIN,		/* number: milliseconds.  Take what is queued, accept no more, end by then, exit 0 */
+	WIRE_PING,		/* number: to be sent back as WIRE_PONG, to show that the loop turns */
 	WIRE_LOGFILE,		/* agent.  descriptor: the access log from now on; none: it is off */
 	/* master -> worker */
 	WIRE_LISTEN,		/* descriptor: a listening socket that the next image names */
 	/* child -> master */
 	WIRE_LISTENING,		/* worker, before its first ADOPTED.  descriptor: duplicate of a socket that it has bound */
 	WIRE_ADOPTED,		/* number: this generation is in use (the table in `live` says so too; this wakes) */
+	WIRE_PONG,
 	WIRE_FAILED,		/* text: why the first start cannot go on; the child exits after it */
 };
 

@@ -26,7 +26,7 @@ void control_adopted(struct worker *w)
 	wire_send(w->control, &m, -1);
 }
 
-static void drain(struct worker *w, uint64_t within_ms)
+void control_drain(struct worker *w, uint64_t within_ms)
 {
 	if (w->draining)
 		return;
@@ -52,8 +52,11 @@ static void take(struct worker *w, const struct wire *m, int fd)
 		if (fd == -1 || listener_add(w, fd, &e) == -1)
 			log_error("%s", fd == -1 ? "no listening socket" : e.text);
 		return;
+	case WIRE_PING:
+		wire_send(w->control, &(struct wire){ .type = WIRE_PONG, .number = m->number }, -1);
+		break;
 	case WIRE_DRAIN:
-		drain(w, m->number);
+		control_drain(w, m->number);
 		break;
 	default:
 		log_error("message %u from the master is not known", m->type);
@@ -70,10 +73,12 @@ void control_ready(struct worker *w)
 	while ((r = wire_receive(w->control, &m, &fd)) == 1)
 		take(w, &m, fd);
 	if (r == 0 || (errno != EAGAIN && errno != EBADMSG)) {
-		log_notice("the master is gone: draining");
+		uint32_t serve_ms = image_settings(image_in_use(w))->orphan_timeout_ms;
+
+		log_warning("the master is gone: serving for %u s more, then draining", serve_ms / 1000);
 		close(w->control);
 		w->control = -1;
-		drain(w, image_settings(image_in_use(w))->drain_time_ms);
+		w->orphan_end_ms = w->loop.now_ms + serve_ms;
 		return;
 	}
 	control_arm(w);

@@ -9,5 +9,7 @@ struct worker;
 void control_arm(struct worker *);
 /* Takes what waits; true: go on listening. */
 void control_ready(struct worker *);
+/* Takes what is queued, accepts no more, and ends within that time. */
+void control_drain(struct worker *, uint64_t within_ms);
 /* A generation is in use: into the table, and the master is woken. */
 void control_adopted(struct worker *);

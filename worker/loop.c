@@ -116,6 +116,7 @@ void loop_turn(struct worker *w, int timeout_ms)
 		enum op_kind kind = (enum op_kind)(data & (OP_ALIGN - 1));
 
 		n++;
+		l->last = kind;
 		if (kind != OP_NONE)
 			worker_complete(w, (void *)(uintptr_t)(data & ~(uint64_t)(OP_ALIGN - 1)), kind, cqe->res, cqe->flags);
 		if (n == COMPLETIONS_A_TURN)

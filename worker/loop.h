@@ -31,6 +31,7 @@ struct loop {
 	struct io_uring ring;
 	uint64_t now_ms;	/* CLOCK_MONOTONIC, read once a turn */
 	uint64_t turn;
+	enum op_kind last;	/* of the completion that was looked at last */
 };
 
 /* Linux 6.1 and io_uring allowed, or -1 with words that say what to do.  The ring is made disabled: registering buffers

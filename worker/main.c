@@ -8,6 +8,7 @@
 #include "worker/confine.h"
 #include "worker/conn.h"
 #include "worker/control.h"
+#include "worker/crash.h"
 #include "worker/listener.h"
 #include "worker/worker.h"
 
@@ -131,6 +132,9 @@ static int start(struct worker *w, const char *index, struct err *e)
 	w->block = &w->live.blocks[w->index];
 	clock_gettime(CLOCK_REALTIME, &ts);
 	live_set(&w->block->started_ns, (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec);
+#ifndef MESHD_SANITIZERS		/* they have last words of their own */
+	crash_watch(w);
+#endif
 	raise_descriptors();
 	if (first_image(w, e) == -1 || listeners_bind(w, e) == -1 ||
 	    drop_rights(image_text(image_in_use(w), image_settings(image_in_use(w))->user), e) == -1)
@@ -189,7 +193,7 @@ static int sleep_ms(const struct worker *w)
 {
 	int ms = wheel_sleep_ms(&w->wheel, w->loop.now_ms);
 
-	if (w->draining && (ms < 0 || ms > 100))
+	if ((w->draining || w->control == -1) && (ms < 0 || ms > 100))
 		return 100;
 	return ms;
 }
@@ -203,6 +207,8 @@ static void run(struct worker *w)
 		run_timers(w);
 		feed_starved(w);
 		accesslog_flush(w);
+		if (w->control == -1 && !w->draining && w->loop.now_ms >= w->orphan_end_ms)
+			control_drain(w, image_settings(image_in_use(w))->drain_time_ms);
 		if (w->draining && !closed && w->loop.now_ms >= w->drain_end_ms) {
 			closed = true;
 			close_all(w);
@@ -215,14 +221,15 @@ static void run(struct worker *w)
 
 int main(int argc, char *argv[])
 {
-	struct worker *w = calloc(1, sizeof(*w));
+	static _Alignas(OP_ALIGN) struct worker worker;		/* owns operations, whose kind lies in the low bits of its address */
+	struct worker *w = &worker;
 	struct wire failed = { .type = WIRE_FAILED };
 	char who[32];
 	struct err e;
 
 	snprintf(who, sizeof(who), "worker %s", argc > 1 ? argv[1] : "?");
 	log_open(who);
-	if (argc != 2 || w == NULL) {
+	if (argc != 2) {
 		fprintf(stderr, "meshd-worker is started by meshd\n");
 		return 2;
 	}

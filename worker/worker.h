@@ -39,6 +39,7 @@ struct worker {
 	int pooled_pipes[PIPES_POOLED][2];
 	unsigned npooled;
 
+	uint64_t orphan_end_ms;		/* the master is gone, and this is how long it is done without */
 	bool draining;
 	uint64_t drain_end_ms;
 	bool first_adopted;

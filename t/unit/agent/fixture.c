@@ -96,10 +96,13 @@ static void put_chains(struct build *b)
 		{ .name = put_text(b, "virtualOutbound-catchall-tcp"), .name_index = FIX_H_PASS, .first_filter = 2, .filter_count = 1 },
 	};
 	const struct image_filter filters[] = { { 0, 0 }, { 0, 1 }, { 0, 2 } };
+	const struct image_target targets[] = { { 2, 1 }, { 0, 1 }, { 1, 1 } };
 	const struct image_tcp_proxy proxies[] = {
-		{ .cluster = 2, .stat_prefix = put_text(b, "outbound|3306||mysql"), .idle_timeout_ms = 3600000 },
-		{ .cluster = 0, .stat_prefix = put_text(b, "both"), .idle_timeout_ms = 1500 },
-		{ .cluster = 1, .stat_prefix = put_text(b, "both") },
+		{ .first_target = 0, .target_count = 1, .max_connect_attempts = 1, .stat_prefix = put_text(b, "outbound|3306||mysql"),
+		  .idle_timeout_ms = 3600000 },
+		{ .first_target = 1, .target_count = 1, .max_connect_attempts = 1, .stat_prefix = put_text(b, "both"),
+		  .idle_timeout_ms = 1500 },
+		{ .first_target = 2, .target_count = 1, .max_connect_attempts = 1, .stat_prefix = put_text(b, "both") },
 	};
 
 	cr_assert_eq(prefix_parse("198.51.100.0/24", &matches[0].source), 0);
@@ -107,6 +110,7 @@ static void put_chains(struct build *b)
 	put(b, SECTION_CHAINS, chains, 3);
 	put(b, SECTION_FILTERS, filters, 3);
 	put(b, SECTION_TCP_PROXIES, proxies, 3);
+	put(b, SECTION_TARGETS, targets, 3);
 }
 
 static void put_clusters(struct build *b)
@@ -115,9 +119,10 @@ static void put_clusters(struct build *b)
 		{ .name = put_text(b, "BlackHoleCluster"), .name_index = FIX_C_HOLE, .connect_timeout_ms = 5000 },
 		{ .name = put_text(b, "PassthroughCluster"), .name_index = FIX_C_PASS, .connect_timeout_ms = 5000,
 		  .type = CLUSTER_ORIGINAL_DST, .balancer = BALANCER_CLUSTER_PROVIDED, .direction = DIRECTION_OUTBOUND },
-		{ .name = put_text(b, "outbound|3306||mysql"), .name_index = FIX_C_MYSQL, .endpoint_count = 2,
+		{ .name = put_text(b, "outbound|3306||mysql"), .name_index = FIX_C_MYSQL, .endpoint_count = 2, .turn_count = 2,
 		  .connect_timeout_ms = 250, .direction = DIRECTION_OUTBOUND, .keepalive = 1, .keepalive_time_s = 60 },
 	};
+	const uint32_t turns[] = { 0, 1 };
 	const struct image_endpoint endpoints[] = {
 		{ .addr = address("127.0.0.1:3306"), .name_index = FIX_E_V4, .weight = 1 },
 		{ .addr = address("[::1]:3306"), .name_index = FIX_E_V6, .weight = 1 },
@@ -125,6 +130,7 @@ static void put_clusters(struct build *b)
 
 	put(b, SECTION_CLUSTERS, clusters, 3);
 	put(b, SECTION_ENDPOINTS, endpoints, 2);
+	put(b, SECTION_TURNS, turns, 2);
 	put(b, SECTION_PORTS, NULL, 0);
 	put(b, SECTION_ADDRESSES, NULL, 0);
 }

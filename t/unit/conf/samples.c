@@ -85,7 +85,7 @@ static const char *cluster_for(const struct image *i, const struct image_listene
 	const struct image_chain *c = match_chain(i, l, &destination, &source);
 	const struct image_filter *f = c != NULL ? image_filter(i, c->first_filter) : NULL;
 
-	return f != NULL ? image_text(i, image_cluster(i, image_tcp_proxy(i, f->index)->cluster)->name) : "none";
+	return f != NULL ? image_text(i, image_cluster(i, image_target(i, image_tcp_proxy(i, f->index)->first_target)->cluster)->name) : "none";
 }
 
 Test(samples, the_sidecar_routes)
