@@ -1,1 +1,2 @@
 # what this room builds
+dist_man_MANS += %D%/meshctl.1
