@@ -124,6 +124,7 @@ struct live_head {
 	live_word newest;		/* number of the newest published generation */
 	live_word reloads_ok, reloads_failed;
 	live_word intercepting;		/* bool: rules are in */
+	live_word spread;		/* bool: new connections go to the least loaded worker, not by the kernel's hash */
 	live_word address_count;	/* written after the addresses */
 	struct addr addresses[LIVE_ADDRESSES];
 	struct live_generation generations[LIVE_GENERATIONS];

@@ -13,6 +13,7 @@
 #include "master/reload.h"
 #include "master/rundir.h"
 #include "master/sockets.h"
+#include "master/spread.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -92,6 +93,16 @@ static int make_children(struct master *m, struct err *e)
 	return 0;
 }
 
+/* Done without where it is not allowed. */
+static void make_spread(struct master *m)
+{
+	struct err e;
+
+	if (m->workers > 1 && spread_open(m->workers, &m->spread, &e) == -1)
+		log_notice("connections are spread over the workers by the kernel's hash: %s", e.text);
+	live_set(&m->live.head->spread, m->spread != NULL);
+}
+
 static int make_live(struct master *m, struct err *e)
 {
 	struct timespec ts;
@@ -101,7 +112,8 @@ static int make_live(struct master *m, struct err *e)
 	clock_gettime(CLOCK_REALTIME, &ts);
 	live_set(&m->live.head->born_ns, (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec);
 	m->generations = generations_open(&m->live, e);
-	m->sockets = sockets_open(m->workers, e);
+	make_spread(m);
+	m->sockets = sockets_open(m->workers, m->spread, e);
 	return m->generations != NULL && m->sockets != NULL ? 0 : -1;
 }
 
@@ -223,6 +235,7 @@ static void workers_are_ready(struct master *m)
 	struct err e;
 
 	m->phase = PHASE_RULES;
+	sockets_spread(m->sockets);
 	alarm_unset(&m->loop, &m->limit);	/* iptables has a deadline of its own */
 	if (child_start(&m->agent, &e) == -1) {
 		master_fail_start(m, e.text);
@@ -334,6 +347,7 @@ static void drain(struct master *m)
 	}
 	for (uint32_t w = 0; w < m->workers; w++)
 		child_drain(&m->worker[w], ms);
+	sockets_let_go(m->sockets);	/* each worker closes its own when it has taken what is queued */
 	alarm_set(&m->loop, &m->limit, (uint64_t)ms + DRAIN_MORE_MS);
 	if (m->hurry)
 		kill_workers(m);

@@ -20,6 +20,7 @@ struct generations;
 struct intercept;
 struct reload;
 struct sockets;
+struct spread;
 
 enum phase {
 	PHASE_LOADING,		/* the first configuration */
@@ -64,6 +65,7 @@ struct master {
 	uint32_t workers;
 	struct generations *generations;
 	struct sockets *sockets;
+	struct spread *spread;			/* NULL: bpf(2) is not to be had */
 	struct reload *reload;
 	struct control *control;
 	struct intercept *intercept;

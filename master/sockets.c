@@ -2,7 +2,9 @@
 #include "master/sockets.h"
 
 #include "common/live.h"
+#include "common/log.h"
 #include "common/match.h"
+#include "master/spread.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -14,6 +16,7 @@
 
 struct bound {
 	struct addr addr;
+	bool spread;			/* by the program, or it was tried */
 	bool fresh;			/* prepared for an image that is not published yet */
 	uint64_t gone_since;		/* the generation that first did not name it; 0: the newest one does */
 	int fds[LIVE_WORKERS_MAX];	/* -1: none */
@@ -23,17 +26,20 @@ struct bound {
 
 struct sockets {
 	uint32_t workers;
+	const struct spread *spread;
 	struct bound *list;
 };
 
-struct sockets *sockets_open(uint32_t workers, struct err *e)
+struct sockets *sockets_open(uint32_t workers, const struct spread *spread, struct err *e)
 {
 	struct sockets *s = calloc(1, sizeof(*s));
 
-	if (s == NULL)
+	if (s == NULL) {
 		err_set(e, "sockets: out of memory");
-	else
-		s->workers = workers;
+		return NULL;
+	}
+	s->workers = workers;
+	s->spread = spread;
 	return s;
 }
 
@@ -46,14 +52,20 @@ static void drop(struct bound *b, uint32_t workers)
 	free(b);
 }
 
+void sockets_let_go(struct sockets *s)
+{
+	for (struct bound *b = s->list, *next; b != NULL; b = next) {
+		next = b->next;
+		drop(b, s->workers);
+	}
+	s->list = NULL;
+}
+
 void sockets_close(struct sockets **s)
 {
 	if (*s == NULL)
 		return;
-	for (struct bound *b = (*s)->list, *next; b != NULL; b = next) {
-		next = b->next;
-		drop(b, (*s)->workers);
-	}
+	sockets_let_go(*s);
 	free(*s);
 	*s = NULL;
 }
@@ -214,6 +226,7 @@ void sockets_commit(struct sockets *s, const struct image *i, uint64_t number, c
 				listen(b->fds[w], (int)l->backlog);	/* a changed backlog; cannot fail for one that listens */
 		}
 	}
+	sockets_spread(s);
 }
 
 void sockets_settle(struct sockets *s, uint64_t number)
@@ -272,6 +285,31 @@ int sockets_keep(struct sockets *s, uint32_t worker, const struct image *i, int 
 fail:
 	close(fd);
 	return -1;
+}
+
+/* ---- spreading ---- */
+
+static bool is_whole(const struct bound *b, uint32_t workers)
+{
+	for (uint32_t w = 0; w < workers; w++) {
+		if (b->fds[w] == -1)
+			return false;
+	}
+	return true;
+}
+
+void sockets_spread(struct sockets *s)
+{
+	char text[ADDR_STRLEN];
+	struct err e;
+
+	for (struct bound *b = s->list; b != NULL && s->spread != NULL; b = b->next) {
+		if (b->spread || !is_whole(b, s->workers))
+			continue;
+		b->spread = true;
+		if (spread_group(s->spread, b->fds, &e) == -1)
+			log_warning("%s: connections are spread by the kernel's hash: %s", addr_print(&b->addr, text), e.text);
+	}
 }
 
 /* ---- giving them out ---- */

@@ -14,8 +14,12 @@
 #include <stdint.h>
 
 struct sockets;
+struct spread;
 
-struct sockets *sockets_open(uint32_t workers, struct err *e);
+/* spread: chooses the worker for each new connection, and outlives this; NULL: the kernel's hash does. */
+struct sockets *sockets_open(uint32_t workers, const struct spread *spread, struct err *e);
+/* Closes all: connections that come from now on are refused.  What workers hold themselves stays open. */
+void sockets_let_go(struct sockets *);
 void sockets_close(struct sockets **);
 
 /*
@@ -33,6 +37,9 @@ void sockets_settle(struct sockets *, uint64_t number);
 
 /* A worker's duplicate of a virtual listener's socket: takes fd.  -1: not a listening socket that the image names. */
 int sockets_keep(struct sockets *, uint32_t worker, const struct image *, int fd, struct err *e);
+
+/* Every worker has its socket of each address now: new connections are spread over them. */
+void sockets_spread(struct sockets *);
 
 /* The descriptors of one worker's sockets, as gifts for its start; they count as sent.  Returns how many. */
 int sockets_gifts(struct sockets *, uint32_t worker, struct heritage_gift *gifts, int most);

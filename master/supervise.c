@@ -7,6 +7,7 @@
 #include "master/master.h"
 #include "master/publish.h"
 #include "master/sockets.h"
+#include "master/spread.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -44,6 +45,8 @@ static int give_worker(struct child *c, struct heritage_gift *gifts, int n)
 	struct master *m = c->m;
 
 	gifts[n++] = (struct heritage_gift){ HERITAGE_LOG, m->log_pipe[c->index][1] };
+	if (m->spread != NULL)
+		gifts[n++] = (struct heritage_gift){ HERITAGE_SPREAD, spread_fd(m->spread) };
 	return n + sockets_gifts(m->sockets, c->index, gifts + n, HERITAGE_MAX - n);
 }
 
@@ -307,6 +310,8 @@ static void forget(struct child *c)
 	c->sent = 0;
 	if (c->is_agent)
 		return;
+	if (m->spread != NULL)
+		spread_forget_worker(m->spread, c->index);
 	generations_forget_worker(m->generations, c->index);
 	live_add(&m->live.blocks[c->index].counter[WORKER_C_deaths], 1);
 }

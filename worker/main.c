@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -111,6 +112,14 @@ static int take_heritage(struct worker *w, struct err *e)
 	if (live_map(fd, &w->live, e) == -1)
 		return -1;
 	close(fd);
+	if ((fd = heritage_take(&h, HERITAGE_SPREAD)) != -1) {
+		void *loads = mmap(NULL, LIVE_WORKERS_MAX * sizeof(live_word), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+		close(fd);
+		if (loads == MAP_FAILED)
+			return err_set(e, "array of loads: mmap: %m");
+		w->loads = loads;
+	}
 	if (w->log.fd != -1)
 		fcntl(w->log.fd, F_SETFL, O_NONBLOCK);
 	while ((fd = heritage_take(&h, HERITAGE_LISTEN)) != -1) {
@@ -189,6 +198,13 @@ static void close_all(struct worker *w)
 		conn_close(c, END_DRAINED, true);
 }
 
+/* For the program that chooses a worker for each connection; what it added meanwhile is in our count, or never came. */
+static void tell_load(struct worker *w)
+{
+	if (w->loads != NULL)
+		live_set(&w->loads[w->index], live_get(&w->block->gauge[WORKER_G_connections]));
+}
+
 static int sleep_ms(const struct worker *w)
 {
 	int ms = wheel_sleep_ms(&w->wheel, w->loop.now_ms);
@@ -207,6 +223,7 @@ static void run(struct worker *w)
 		run_timers(w);
 		feed_starved(w);
 		accesslog_flush(w);
+		tell_load(w);
 		if (w->control == -1 && !w->draining && w->loop.now_ms >= w->orphan_end_ms)
 			control_drain(w, image_settings(image_in_use(w))->drain_time_ms);
 		if (w->draining && !closed && w->loop.now_ms >= w->drain_end_ms) {

@@ -24,6 +24,7 @@ struct worker {
 	struct accesslog log;
 	struct live live;
 	struct live_block *block;	/* our own */
+	live_word *loads;		/* by worker; NULL: connections are spread by the kernel's hash */
 	uint32_t index;
 
 	struct generation *generation;	/* in use; older ones that are still looked into follow it */
