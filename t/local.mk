@@ -10,7 +10,8 @@ unit_common_LDADD = common/libcommon.a $(CRITERION_LIBS)
 unit_worker_SOURCES = %D%/unit/worker/wheel.c
 unit_worker_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) -Wno-shadow
 unit_worker_LDADD = worker/libworker.a common/libcommon.a $(CRITERION_LIBS)
-unit_conf_SOURCES = %D%/unit/conf/try.c %D%/unit/conf/try.h %D%/unit/conf/samples.c %D%/unit/conf/keys.c
+unit_conf_SOURCES = %D%/unit/conf/try.c %D%/unit/conf/try.h \
+	%D%/unit/conf/check.c %D%/unit/conf/confrun.c %D%/unit/conf/keys.c %D%/unit/conf/samples.c %D%/unit/conf/source.c
 unit_conf_CPPFLAGS = $(AM_CPPFLAGS) -DTEST_SRCDIR='"$(abs_top_srcdir)"'
 unit_conf_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) -Wno-shadow
 unit_conf_LDADD = conf/libconf.a common/libcommon.a $(CRITERION_LIBS) $(LIBCONFIG_LIBS) $(CRYPTO_LIBS)
