@@ -16,6 +16,12 @@ const char *__lsan_default_suppressions(void)
 {
 	return "leak:libconfig";
 }
+
+const char *__lsan_default_options(void);
+const char *__lsan_default_options(void)
+{
+	return "print_suppressions=0";
+}
 #endif
 
 struct reading {

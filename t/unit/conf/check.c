@@ -42,6 +42,8 @@ static const struct {
 	  "m.conf:4: services[1]: makes a cluster \"outbound|80||a\", as does services[0] (m.conf:3)\n" },
 	{ "intercept = { };\ninbound = (\n{ port = 80; protocol = \"tcp\"; },\n{ port = 80; protocol = \"TCP\"; endpoint = \"127.0.0.1:81\"; } );",
 	  "m.conf:4: inbound[1].port: 80 is already the port of inbound[0] (m.conf:3)\n" },
+	{ "intercept = { };\ninbound = (\n{ port = 15006; protocol = \"tcp\"; } );",
+	  "m.conf:3: inbound[0].port: 15006 is already the inbound_port of intercept (m.conf:1)\n" },
 	/* one address, two listeners */
 	{ CLUSTER_C "listeners = (\n" LISTENER("a", "192.0.2.1", "1", "") ",\n" LISTENER("b", "192.0.2.1", "1", "") ");",
 	  "m.conf:4: listeners[1]: 192.0.2.1:1 is already bound by listeners[0] (m.conf:3)\n" },
