@@ -5,8 +5,8 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-packages=(autoconf automake make gcc pkg-config libc6-dev liburing-dev libconfig-dev libssl-dev libcriterion-dev
-	libmicrohttpd-dev libjansson-dev libcurl4-openssl-dev libsystemd-dev)
+packages=(autoconf automake make gcc pkg-config libc6-dev liburing-dev libseccomp-dev libconfig-dev libssl-dev
+	libcriterion-dev libmicrohttpd-dev libjansson-dev libpcre2-dev libcurl4-openssl-dev libsystemd-dev mandoc)
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 

@@ -5,6 +5,7 @@
 #include "common/err.h"
 #include "common/heritage.h"
 #include "common/wire.h"
+#include "worker/confine.h"
 #include "worker/conn.h"
 #include "worker/control.h"
 #include "worker/generation.h"
@@ -136,12 +137,17 @@ static int start(struct worker *w, const char *index, struct err *e)
 		return -1;
 	w->hot = malloc(HOT_BUFFER_BYTES);
 	w->round_robin = calloc(LIVE_SLOTS, sizeof(*w->round_robin));
-	w->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	w->spare_fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
 	if (w->hot == NULL || w->round_robin == NULL || w->spare_fd == -1)
 		return err_set(e, "%m");
-	if (loop_open(&w->loop, e) == -1 || buffers_open(&w->buffers, &w->loop.ring, e) == -1)
+	if (loop_open(&w->loop, e) == -1 || buffers_open(&w->buffers, &w->loop.ring, e) == -1 || loop_enable(&w->loop, e) == -1)
 		return -1;
 	wheel_init(&w->wheel, w->loop.now_ms);
+	tzset();			/* gmtime(3) would open a file for it */
+#ifndef MESHD_SANITIZERS		/* they open files and trace themselves */
+	if (confine(e) == -1)
+		return -1;
+#endif
 	return 0;
 }
 
@@ -207,20 +213,23 @@ static void run(struct worker *w)
 
 int main(int argc, char *argv[])
 {
-	struct worker *w = calloc(1, sizeof(*w));
+	static _Alignas(OP_ALIGN) struct worker worker;		/* owns operations, whose kind lies in the low bits of its address */
+	struct worker *w = &worker;
 	struct wire failed = { .type = WIRE_FAILED };
 	char who[32];
 	struct err e;
 
 	snprintf(who, sizeof(who), "worker %s", argc > 1 ? argv[1] : "?");
 	log_open(who);
-	if (argc != 2 || w == NULL) {
+	if (argc != 2) {
 		fprintf(stderr, "meshd-worker is started by meshd\n");
 		return 2;
 	}
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
-	signal(SIGINT, SIG_IGN);		/* a terminal's ^C is the master's business */
+	/* Stopping is the master's business: a terminal's ^C, or a kill of the whole group, must not cut off what drains. */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
 	w->control = w->log.fd = -1;
 	if (start(w, argv[1], &e) == -1) {
 		log_error("%s", e.text);

@@ -53,33 +53,55 @@ static void set_keepalive(int fd, const struct image_cluster *cluster)
 		setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
 }
 
-/* What goes on to the application beside us comes from 127.0.0.6, which the rules never capture again. */
+/*
+ * What goes on to the application beside us has a source that the rules never capture again: 127.0.0.6, or ::1 (IPv6 has
+ * no second loopback address, and an application that goes to another address of this host gets that one as its source).
+ * Without it, what goes to one of our own addresses would come back to the inbound side for ever; what goes to
+ * 127.0.0.1 or ::1 never does, and keeps the source that applications expect there.
+ */
+static bool goes_beside_us(struct worker *w, const struct image_cluster *cluster, const struct addr *to)
+{
+	struct addr loopback;
+
+	if (cluster->direction != DIRECTION_INBOUND)
+		return false;
+	addr_parse_ip(to->family == AF_INET ? "127.0.0.1" : "::1", &loopback);
+	return cluster->type == CLUSTER_ORIGINAL_DST || (live_address_is_ours(&w->live, to) && !addr_same_ip(to, &loopback));
+}
+
 static int bind_inbound_source(int fd, const struct addr *to)
 {
 	struct sockaddr_storage ss;
 	struct addr from;
 	const int one = 1;
 
-	if (to->family != AF_INET || addr_parse_ip("127.0.0.6", &from) == -1)
-		return 0;
+	addr_parse_ip(to->family == AF_INET ? "127.0.0.6" : "::1", &from);
 	setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
 	return bind(fd, (struct sockaddr *)&ss, addr_to_sockaddr(&from, &ss));
 }
 
+void upstream_no_port(struct conn *c)
+{
+	static struct log_limit limit;
+	char to[ADDR_STRLEN];
+
+	count_cluster(c, CLUSTER_C_cx_no_port);
+	log_limited(&limit, c->worker->loop.now_ms, LOG_LEVEL_WARNING,
+	    "no local port left towards %s: connections are shed (net.ipv4.ip_local_port_range)", addr_print(&c->endpoint, to));
+}
+
 static enum conn_end end_of_errno(struct conn *c)
 {
+	static struct log_limit limit;
 	struct worker *w = c->worker;
 
 	c->connect_error = errno;
-	if (errno == EMFILE || errno == ENFILE) {
-		count(w, WORKER_C_shed_descriptors);
-		return END_NO_MEMORY;
-	}
 	if (errno == EADDRNOTAVAIL || errno == EADDRINUSE) {
-		count_cluster(c, CLUSTER_C_cx_no_port);
+		upstream_no_port(c);
 		return END_NO_PORT;
 	}
-	count(w, WORKER_C_shed_memory);
+	count(w, errno == EMFILE || errno == ENFILE ? WORKER_C_shed_descriptors : WORKER_C_shed_memory);
+	log_limited(&limit, w->loop.now_ms, LOG_LEVEL_WARNING, "no socket towards an endpoint: %m: connections are shed");
 	return END_NO_MEMORY;
 }
 
@@ -88,6 +110,7 @@ static bool start(struct conn *c, const struct image_cluster *cluster)
 	const int one = 1;
 	int fd = socket(c->endpoint.family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
 	struct io_uring_sqe *sqe;
+	struct sockaddr_storage ss;
 	socklen_t len;
 
 	if (fd == -1) {
@@ -97,15 +120,14 @@ static bool start(struct conn *c, const struct image_cluster *cluster)
 	c->side[UPSTREAM].fd = fd;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	set_keepalive(fd, cluster);
-	if (cluster->type == CLUSTER_ORIGINAL_DST && cluster->direction == DIRECTION_INBOUND &&
-	    bind_inbound_source(fd, &c->endpoint) == -1) {
+	if (goes_beside_us(c->worker, cluster, &c->endpoint) && bind_inbound_source(fd, &c->endpoint) == -1) {
 		c->end = (uint8_t)end_of_errno(c);
 		return false;
 	}
-	len = addr_to_sockaddr(&c->endpoint, &c->connect_to);
+	len = addr_to_sockaddr(&c->endpoint, &ss);
+	memcpy(&c->connect_to, &ss, len);
 	sqe = conn_sqe(c, OP_CONNECT);
-	io_uring_prep_connect(sqe, fd, (struct sockaddr *)&c->connect_to, len);
-	c->connecting_op = true;
+	io_uring_prep_connect(sqe, fd, &c->connect_to.sa, len);
 	return true;
 }
 
@@ -124,18 +146,12 @@ bool upstream_dial(struct conn *c, const struct image *image, const struct image
 		c->end = END_NO_ENDPOINT;
 		return false;
 	}
-	/* IPv6 has no 127.0.0.6 on `lo`: the application beside us is reached on the loopback address. */
-	if (cluster->type == CLUSTER_ORIGINAL_DST && cluster->direction == DIRECTION_INBOUND && c->endpoint.family == AF_INET6) {
-		uint16_t port = c->endpoint.port;
-
-		addr_parse_ip("::1", &c->endpoint);
-		c->endpoint.port = port;
-	}
 	if (is_own_listener(c->worker, &c->endpoint)) {
 		count_cluster(c, CLUSTER_C_cx_loop_refused);
 		c->end = END_LOOP;
 		return false;
 	}
+	c->dialled = true;
 	row = live_row(&c->worker->live, c->worker->index, c->cluster_slot);
 	live_add(&row->counter[CLUSTER_C_cx_total], 1);
 	live_add(&row->gauge[CLUSTER_G_cx_active], 1);
