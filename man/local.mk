@@ -1,2 +1,2 @@
 # what this room builds
-dist_man_MANS += %D%/meshctl.1
+dist_man_MANS += %D%/meshctl.1 %D%/meshd.conf.5
