@@ -187,8 +187,8 @@ static int take_words(struct ctl *c, const struct command *commands, const char 
 		*argc -= optind;
 		*argv += optind;
 		if (*argc == 0) {
-			ctl_complain(c->command == NULL ? "a command is needed" : "%s: a command is needed",
-			    c->command == NULL ? "" : c->command->name);
+			ctl_complain("%s%sa command is needed", c->command != NULL ? c->command->name : "",
+			    c->command != NULL ? ": " : "");
 			return -1;
 		}
 		if ((found = find(commands, (*argv)[0])) == NULL) {

@@ -4,10 +4,13 @@
 
 #include <criterion/criterion.h>
 #include <jansson.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static struct fixture f;
@@ -107,6 +110,28 @@ Test(agent, lines_go_to_the_file_and_the_drain_writes_the_last)
 	cr_expect_not_null(strstr(got, "first\n"));
 	cr_expect_not_null(strstr(got, "other\n"));
 	cr_expect_not_null(strstr(got, "second\n"));
+}
+
+/* More clients than there is room for, each with half a request: the log does not wait for them. */
+Test(agent, slow_clients_hold_up_nobody)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	char got[16] = "";
+	int clients[64];
+
+	snprintf(un.sun_path, sizeof(un.sun_path), "%s/admin.sock", f.folder);
+	for (unsigned i = 0; i < 64; i++) {
+		clients[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		if (connect(clients[i], (struct sockaddr *)&un, sizeof(un)) == 0)
+			cr_expect_eq(write(clients[i], "GET /st", 7), 7);
+	}
+	cr_assert_eq(write(f.pipes[1], "a line\n", 7), 7);
+	for (unsigned i = 0; i < 200 && read(f.logfile, got, sizeof(got)) <= 0; i++)
+		poll(NULL, 0, 10);
+	cr_expect_str_eq(got, "a line\n");
+	for (unsigned i = 0; i < 64; i++)
+		close(clients[i]);
+	expect("/ready", "LIVE\n");
 }
 
 /* As logrotate has it: the old file is moved, the master sends a new one, later none. */
