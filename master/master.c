@@ -29,6 +29,7 @@
 #define START_MS      15000		/* for all workers to adopt generation 1 */
 #define DRAIN_MORE_MS 2000		/* past drain_time, before SIGKILL */
 #define LAST_LINES_MS 2000		/* for the agent to write what is in the pipes */
+#define STOP_MORE_MS  15000		/* that stopping may take beside drain_time, rules and last lines included */
 #define TICK_MS	      500
 
 /* ---- the access log ---- */
@@ -321,12 +322,17 @@ static void kill_workers(struct master *m)
 		child_kill(&m->worker[w]);
 }
 
+static uint32_t drain_ms(const struct master *m)
+{
+	const struct image *i = m->generations != NULL ? generation_image(m->generations) : NULL;
+
+	return i != NULL ? image_settings(i)->drain_time_ms : 0;
+}
+
 static void drain(struct master *m)
 {
-	uint32_t ms = 0;
+	uint32_t ms = drain_ms(m);
 
-	if (m->generations != NULL && generation_image(m->generations) != NULL)
-		ms = image_settings(generation_image(m->generations))->drain_time_ms;
 	m->phase = PHASE_DRAINING;
 	if (workers_running(m) == 0) {
 		write_last_lines(m);
@@ -356,7 +362,7 @@ void master_stop(struct master *m)
 	if (master_stopping(m))
 		return;
 	log_notice("stopping");
-	notify_stopping("draining");
+	notify_stopping("draining", (uint64_t)drain_ms(m) + STOP_MORE_MS);
 	m->phase = PHASE_CLEARING;
 	alarm_unset(&m->loop, &m->limit);
 	alarm_unset(&m->loop, &m->tick);
