@@ -276,4 +276,5 @@ Test(publish, an_image_cut_short_is_refused)
 		cr_assert_eq(generation_fill(generations, fd, &d, &e), -1, "%lld bytes", (long long)size);
 	}
 	cr_assert_eq(generation_fill(generations, whole, &d, &e), 0, "%s", e.text);
+	generation_drop(generations, &d);
 }

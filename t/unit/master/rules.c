@@ -133,6 +133,22 @@ Test(rules, clearing_touches_nobody_elses)
 	cr_assert_null(text, "nothing of ours is there");
 }
 
+Test(rules, releasing_keeps_the_chains_and_their_rules)
+{
+	char *text;
+
+	cr_assert_eq(rules_release_text(TABLE(IN OUT OUT), &text), 0);
+	cr_assert_str_eq(text,
+	    "*nat\n"
+	    "-D PREROUTING -p tcp -j MESHD_INBOUND\n"
+	    "-D OUTPUT -p tcp -j MESHD_OUTPUT\n"
+	    "-D OUTPUT -p tcp -j MESHD_OUTPUT\n"
+	    "COMMIT\n");
+	free(text);
+	cr_assert_eq(rules_release_text(TABLE(""), &text), 0);
+	cr_assert_null(text);
+}
+
 Test(rules, what_a_broken_start_left_is_cleared)
 {
 	char *text;
