@@ -16,6 +16,9 @@ enum control_verb {
 	CONTROL_RELOAD = 1,		/* flags: CONTROL_WAIT */
 	CONTROL_INTERCEPT_APPLY,
 	CONTROL_INTERCEPT_CLEAR,
+	CONTROL_CONNECTIONS,		/* the reply's descriptor has a line for each open connection, see below */
+	CONTROL_CLOSE,			/* number: that connection; 0: those of `name`, as in WIRE_CLOSE; span_ms: as there */
+	CONTROL_CRASHES,		/* the reply's descriptor has the reports of children that died, for people */
 };
 
 #define CONTROL_WAIT 1u			/* answer when every worker has adopted, or at the time-out */
@@ -25,7 +28,18 @@ struct control_request {
 	uint32_t verb;
 	uint32_t flags;
 	uint32_t timeout_ms;		/* 0: the default, 30 s; at most 10 min */
+	uint64_t number;
+	uint32_t span_ms;
+	uint32_t zero;
+	char name[240];			/* terminated */
 };
+
+/*
+ * A connection's line: its fields in this order, a tab between them, "-" for what is not there:
+ *   id  worker  age_ms  idle_ms  state  client  destination  listener  chain  cluster  endpoint  received  sent
+ * received and sent are bytes, from and to the client; state is "connecting" or "open"; names hold no control bytes.
+ */
+#define CONTROL_CONNECTION_FIELDS 13
 
 /* A descriptor comes with the reply when there is more to say: a memfd with text for the user, such as the errors of a
  * configuration. */

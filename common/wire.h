@@ -17,17 +17,22 @@ enum wire_type {
 	WIRE_PING,		/* number: to be sent back as WIRE_PONG, to show that the loop turns */
 	WIRE_LOGFILE,		/* agent.  descriptor: the access log from now on; none: it is off */
 	/* master -> worker */
+	WIRE_LIST,		/* descriptor: opened with O_APPEND; a line for each connection (control.h); number: sent back */
+	WIRE_CLOSE,		/* number: that connection; 0: those of text: "listener NAME", "chain NAME", "cluster NAME",
+				 * "endpoint NAME", names as in the directory, or "all".  span_ms: each ends at some moment within
+				 * it, with FIN; 0: now, with RST */
 	WIRE_LISTEN,		/* descriptor: a listening socket that the next image names */
 	/* child -> master */
 	WIRE_LISTENING,		/* worker, before its first ADOPTED.  descriptor: duplicate of a socket that it has bound */
 	WIRE_ADOPTED,		/* number: this generation is in use (the table in `live` says so too; this wakes) */
 	WIRE_PONG,
+	WIRE_LISTED,		/* worker.  number: of the WIRE_LIST that is answered now */
 	WIRE_FAILED,		/* text: why the first start cannot go on; the child exits after it */
 };
 
 struct wire {
 	uint32_t type;
-	uint32_t zero;
+	uint32_t span_ms;
 	uint64_t number;
 	char text[240];		/* terminated */
 };

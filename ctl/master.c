@@ -75,7 +75,7 @@ static int ask(struct ctl *c, const struct control_request *q)
 int command_reload(struct ctl *c)
 {
 	const char *timeout = ctl_flag(c, "timeout");
-	struct control_request q = { CONTROL_MAGIC, CONTROL_RELOAD, 0, DEFAULT_WAIT_MS };
+	struct control_request q = { .magic = CONTROL_MAGIC, .verb = CONTROL_RELOAD, .timeout_ms = DEFAULT_WAIT_MS };
 
 	if (timeout != NULL && (q.timeout_ms = duration_ms(timeout)) == 0) {
 		ctl_complain("--timeout %s: a time such as 30s is needed, at most 10min", timeout);
@@ -88,10 +88,10 @@ int command_reload(struct ctl *c)
 
 int command_intercept_apply(struct ctl *c)
 {
-	return ask(c, &(struct control_request){ CONTROL_MAGIC, CONTROL_INTERCEPT_APPLY, 0, DEFAULT_WAIT_MS });
+	return ask(c, &(struct control_request){ .magic = CONTROL_MAGIC, .verb = CONTROL_INTERCEPT_APPLY, .timeout_ms = DEFAULT_WAIT_MS });
 }
 
 int command_intercept_clear(struct ctl *c)
 {
-	return ask(c, &(struct control_request){ CONTROL_MAGIC, CONTROL_INTERCEPT_CLEAR, 0, DEFAULT_WAIT_MS });
+	return ask(c, &(struct control_request){ .magic = CONTROL_MAGIC, .verb = CONTROL_INTERCEPT_CLEAR, .timeout_ms = DEFAULT_WAIT_MS });
 }

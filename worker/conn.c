@@ -6,6 +6,7 @@
 #include "worker/conn.h"
 
 #include "common/match.h"
+#include "worker/connections.h"
 #include "worker/listener.h"
 #include "worker/upstream.h"
 #include "worker/worker.h"
@@ -114,10 +115,12 @@ static void use_chain(struct conn *c, const struct image_chain *chain)
 	live_add(&row->counter[CHAIN_C_cx_total], 1);
 }
 
-static void set_deadline(struct conn *c)
+void conn_set_deadline(struct conn *c)
 {
 	uint64_t at = c->idle_timeout_ms != 0 ? c->active_ms + c->idle_timeout_ms : UINT64_MAX;
 
+	if (c->state != CONN_OPEN)
+		return;
 	if (c->end_ms < at)
 		at = c->end_ms;
 	if (at != UINT64_MAX)
@@ -157,7 +160,8 @@ static void proxy(struct conn *c, const struct image_tcp_proxy *t)
 	c->cluster_index = choose_cluster(c, image, t);
 	cluster = image_cluster(image, c->cluster_index);
 	c->idle_timeout_ms = t->idle_timeout_ms;
-	c->end_ms = t->max_duration_ms != 0 ? c->born_ms + t->max_duration_ms : UINT64_MAX;
+	if (t->max_duration_ms != 0)
+		c->end_ms = c->born_ms + t->max_duration_ms;
 	c->max_attempts = (uint16_t)t->max_connect_attempts;
 	c->buffer_limit[DOWNSTREAM] = cluster->buffer_limit_bytes;
 	c->cluster_slot = image_slot(image, cluster->name_index);
@@ -209,6 +213,8 @@ static struct conn *conn_new(struct worker *w, int fd, const struct addr *client
 	c->born_ns = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 	c->born_ms = c->active_ms = w->loop.now_ms;
 	c->client = *client;
+	c->id = (uint64_t)w->index << 48 | ++w->conn_number;
+	c->end_ms = UINT64_MAX;
 	c->side[DOWNSTREAM].fd = fd;
 	c->side[UPSTREAM].fd = -1;
 	c->listener_slot = c->chain_slot = c->cluster_slot = c->endpoint_slot = IMAGE_NONE;
@@ -266,7 +272,7 @@ static void opened(struct conn *c)
 	c->connect_error = 0;
 	generation_release(c->worker, &c->opening);
 	c->active_ms = c->worker->loop.now_ms;
-	set_deadline(c);
+	conn_set_deadline(c);
 	flow_open(c, DOWNSTREAM);
 	if (c->state == CONN_OPEN)
 		flow_start(c, UPSTREAM);
@@ -295,6 +301,8 @@ void conn_deadline(struct conn *c)
 	if (c->state == CONN_CONNECTING) {
 		c->timed_out = true;		/* dialled() goes on when the kernel has given the operation back */
 		loop_cancel_fd(&w->loop, c->side[UPSTREAM].fd);
+	} else if (c->state == CONN_OPEN && c->draining && w->loop.now_ms >= c->end_ms) {
+		conn_close(c, END_DRAINED, false);
 	} else if (c->state == CONN_OPEN && w->loop.now_ms >= c->end_ms) {
 		live_add(&row_of(c, c->chain_slot)->counter[CHAIN_C_max_duration], 1);
 		conn_close(c, END_DURATION, false);
@@ -303,7 +311,7 @@ void conn_deadline(struct conn *c)
 		live_add(&row_of(c, c->cluster_slot)->counter[CLUSTER_C_cx_idle_timeout], 1);
 		conn_close(c, END_IDLE, false);
 	} else if (c->state == CONN_OPEN) {
-		set_deadline(c);
+		conn_set_deadline(c);
 	}
 }
 
@@ -433,6 +441,7 @@ static void conn_free(struct conn *c)
 			close(c->side[i].fd);
 	}
 	gauge(w, WORKER_G_connections, -1);
+	connections_forget(w, c);
 	*c->prev = c->next;
 	if (c->next != NULL)
 		c->next->prev = c->prev;

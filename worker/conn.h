@@ -38,7 +38,8 @@ enum { DOWNSTREAM, UPSTREAM };		/* sides, and the directions that come from them
 	X(END_IDLE, "SI", "idle_timeout")						\
 	X(END_DOWNSTREAM_RESET, "DR", "downstream_reset")				\
 	X(END_UPSTREAM_RESET, "UR", "upstream_reset")					\
-	X(END_DRAINED, "-", "drain_time")
+	X(END_DRAINED, "-", "drain_time")						\
+	X(END_KILLED, "-", "closed_by_operator")
 
 #define CONN_END_NAME(name, flag, words) name,
 enum conn_end { CONN_ENDS(CONN_END_NAME) };
@@ -51,11 +52,13 @@ struct side {
 
 struct conn {
 	struct worker *worker;
-	struct conn *next, **prev;	/* of all */
+	struct conn *next, **prev;	/* of all, the youngest first */
+	uint64_t id;			/* worker << 48 | number: unique while this worker lives */
 	struct conn *next_starved;
 	uint16_t inflight;
 	uint8_t state, end;
 	bool in_listener, in_cluster, in_endpoint;	/* counted as open in the row of each */
+	bool draining;			/* end_ms is when its share of the drain is over */
 	bool timed_out;			/* the connect in flight is being cancelled: its time is over */
 	bool resetting;
 	bool endpoint_first;		/* it ended its direction before the client did */
@@ -82,6 +85,8 @@ struct conn {
 void conn_accept(struct worker *, struct listener *, int fd, const struct addr *client);
 void conn_complete(struct conn *, enum op_kind, int res, unsigned flags);
 void conn_deadline(struct conn *);
+/* Of idle time-out and end_ms the earlier; not before it is open. */
+void conn_set_deadline(struct conn *);
 /* Both ways done, or given up; `reset` sends RST instead of FIN. */
 void conn_close(struct conn *, enum conn_end, bool reset);
 /* A flow passed its end on. */

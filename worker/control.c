@@ -3,6 +3,7 @@
 
 #include "common/wire.h"
 #include "worker/conn.h"
+#include "worker/connections.h"
 #include "worker/generation.h"
 #include "worker/listener.h"
 #include "worker/worker.h"
@@ -46,12 +47,20 @@ static void take(struct worker *w, const struct wire *m, int fd)
 			return;
 		}
 		listeners_adopt(w);
+		connections_adopt(w);
 		control_adopted(w);
 		return;
 	case WIRE_LISTEN:
 		if (fd == -1 || listener_add(w, fd, &e) == -1)
 			log_error("%s", fd == -1 ? "no listening socket" : e.text);
 		return;
+	case WIRE_LIST:
+		if (fd != -1)
+			connections_list(w, fd, m->number);
+		return;
+	case WIRE_CLOSE:
+		connections_close(w, m->number, m->text, m->span_ms);
+		break;
 	case WIRE_PING:
 		wire_send(w->control, &(struct wire){ .type = WIRE_PONG, .number = m->number }, -1);
 		break;

@@ -7,6 +7,7 @@
 #include "common/wire.h"
 #include "worker/confine.h"
 #include "worker/conn.h"
+#include "worker/connections.h"
 #include "worker/control.h"
 #include "worker/crash.h"
 #include "worker/listener.h"
@@ -209,6 +210,8 @@ static int sleep_ms(const struct worker *w)
 {
 	int ms = wheel_sleep_ms(&w->wheel, w->loop.now_ms);
 
+	if (w->listing.fd != -1)
+		return 0;
 	if ((w->draining || w->control == -1) && (ms < 0 || ms > 100))
 		return 100;
 	return ms;
@@ -224,6 +227,7 @@ static void run(struct worker *w)
 		feed_starved(w);
 		accesslog_flush(w);
 		tell_load(w);
+		connections_list_on(w);
 		if (w->control == -1 && !w->draining && w->loop.now_ms >= w->orphan_end_ms)
 			control_drain(w, image_settings(image_in_use(w))->drain_time_ms);
 		if (w->draining && !closed && w->loop.now_ms >= w->drain_end_ms) {
@@ -255,7 +259,7 @@ int main(int argc, char *argv[])
 	/* Stopping is the master's business: a terminal's ^C, or a kill of the whole group, must not cut off what drains. */
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
-	w->control = w->log.fd = -1;
+	w->control = w->log.fd = w->listing.fd = -1;
 	if (start(w, argv[1], &e) == -1) {
 		log_error("%s", e.text);
 		snprintf(failed.text, sizeof(failed.text), "%.*s", (int)sizeof(failed.text) - 1, e.text);

@@ -33,6 +33,12 @@ struct worker {
 	struct listener *listeners;
 	int spare_fd;			/* given up for a moment to shed when descriptors are out */
 	struct conn *conns;		/* all of them */
+	uint64_t conn_number;		/* of the youngest */
+	struct {			/* connections.h */
+		int fd;			/* -1: none going on */
+		uint64_t number;
+		struct conn *next;
+	} listing;
 	struct conn *starved;		/* wait for a receive buffer */
 	uint32_t *round_robin;		/* by slot */
 	uint64_t random;		/* state of worker_random() */
