@@ -56,7 +56,7 @@ static uint32_t put_cluster(struct builder *b, const struct sample_cluster *sc)
 {
 	struct image_cluster c = {
 		.name = put_text(b, SECTION_TEXT, sc->name), .name_index = put_name(b, NAME_CLUSTER, sc->name),
-		.first_endpoint = b->count[SECTION_ENDPOINTS], .where = put_where(b, 100), .connect_timeout_ms = 5000,
+		.first_endpoint = b->count[SECTION_ENDPOINTS], .first_turn = b->count[SECTION_TURNS], .where = put_where(b, 100), .connect_timeout_ms = 5000,
 		.buffer_limit_bytes = 1 << 20, .type = (uint8_t)sc->type, .direction = (uint8_t)sc->direction,
 		.balancer = sc->type == CLUSTER_ORIGINAL_DST ? BALANCER_CLUSTER_PROVIDED : BALANCER_ROUND_ROBIN,
 	};
@@ -64,11 +64,14 @@ static uint32_t put_cluster(struct builder *b, const struct sample_cluster *sc)
 
 	for (unsigned i = 0; i < 4 && sc->endpoints[i] != NULL; i++, c.endpoint_count++) {
 		struct image_endpoint e = { .weight = 1 };
+		uint32_t turn = b->count[SECTION_ENDPOINTS];
 
 		addr_parse(sc->endpoints[i], &e.addr);
 		snprintf(name, sizeof(name), "%s/%s", sc->name, sc->endpoints[i]);
 		e.name_index = put_name(b, NAME_ENDPOINT, name);
 		put(b, SECTION_ENDPOINTS, &e);
+		put(b, SECTION_TURNS, &turn);
+		c.turn_count++;
 	}
 	return put(b, SECTION_CLUSTERS, &c);
 }
@@ -84,7 +87,9 @@ static uint32_t find_cluster(const struct sample *s, const char *name)
 
 static void put_chain(struct builder *b, const struct sample *s, const struct sample_listener *sl)
 {
-	struct image_tcp_proxy t = { .cluster = find_cluster(s, sl->cluster), .stat_prefix = 0, .idle_timeout_ms = 3600000 };
+	struct image_target target = { find_cluster(s, sl->cluster), 1 };
+	struct image_tcp_proxy t = { .first_target = put(b, SECTION_TARGETS, &target), .target_count = 1,
+		.max_connect_attempts = 1, .idle_timeout_ms = 3600000 };
 	struct image_filter f = { FILTER_TCP_PROXY, put(b, SECTION_TCP_PROXIES, &t) };
 	struct image_match m = { .chain = b->count[SECTION_CHAINS] };
 	struct image_chain c = { .first_filter = put(b, SECTION_FILTERS, &f), .filter_count = 1, .where = put_where(b, 1) };

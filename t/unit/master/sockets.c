@@ -36,7 +36,7 @@ static void set_up(void)
 	take_port(first);
 	take_port(second);
 	take_port(virtual);
-	sockets = sockets_open(2, &e);
+	sockets = sockets_open(2, NULL, &e);
 	cr_assert_not_null(sockets);
 }
 
