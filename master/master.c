@@ -394,7 +394,8 @@ void master_stop(struct master *m)
 {
 	if (master_stopping(m))
 		return;
-	log_notice("stopping");
+	if (m->exit_status == 0)
+		log_notice("stopping");
 	notify_stopping("draining", (uint64_t)drain_ms(m) + STOP_MORE_MS);
 	m->phase = PHASE_RELEASING;
 	alarm_unset(&m->loop, &m->limit);

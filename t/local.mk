@@ -33,9 +33,10 @@ unit_master_SOURCES = %D%/unit/master/cpus.c %D%/unit/master/publish.c %D%/unit/
 unit_master_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) -Wno-shadow
 unit_master_LDADD = master/libmaster.a common/libcommon.a $(CRITERION_LIBS)
 
-EXTRA_DIST += %D%/run-unit %D%/include-rule.sh %D%/manual.sh
+EXTRA_DIST += %D%/run-unit %D%/include-rule.sh %D%/ldd-rule.sh %D%/manual.sh
 
-check-local: $(check_PROGRAMS)
+check-local: $(check_PROGRAMS) meshd
 	srcdir=$(abs_top_srcdir) sh $(top_srcdir)/t/include-rule.sh
+	sh $(top_srcdir)/t/ldd-rule.sh ./meshd
 	srcdir=$(abs_top_srcdir) sh $(top_srcdir)/t/manual.sh
 	sh $(top_srcdir)/t/run-unit $(UNIT_TESTS)
