@@ -295,6 +295,8 @@ Test(keys, a_time_needs_a_unit)
 
 static void wrong_text(const struct place *p)
 {
+	static const char *const not_utf8[] = { "\"/\x80\"", "\"/\xc3\"", "\"/\xc0\xaf\"", "\"/\xe0\x80\xaf\"", "\"/\xed\xa0\x80\"",
+		"\"/\xf4\x90\x80\x80\"", "\"/\xf0\x9f\x98\"", "\"/\xff\"" };
 	const struct key *k = p->key;
 	size_t max;
 	char *value;
@@ -311,6 +313,8 @@ static void wrong_text(const struct place *p)
 	expect(p, k->name, value, "%zu bytes long, at most %s can be", max + 1, k->max);
 	free(value);
 	expect(p, k->name, "\"/a\\nb\"", "must not have control characters");
+	for (size_t i = 0; i < sizeof(not_utf8) / sizeof(not_utf8[0]); i++)
+		expect(p, k->name, not_utf8[i], "must be UTF-8");
 	if (k->type == KEY_PATH)
 		expect(p, k->name, "\"run/x\"", "\"run/x\" must be an absolute path");
 	if (k->type == KEY_ACCOUNT)
@@ -324,7 +328,7 @@ Test(keys, texts_have_limits)
 
 static void wrong_word(const struct place *p)
 {
-	char value[64];
+	char value[64], *file, *report;
 
 	if (p->key->type != KEY_WORD)
 		return;
@@ -333,7 +337,11 @@ static void wrong_word(const struct place *p)
 		if (w->later)
 			expect(p, p->key->name, value, "\"%s\" is not supported yet", w->word);
 	}
-	cr_assert_not_null(strstr(try_wrong(file_with(p, p->key->name, "\"zzz\"")), ": \"zzz\" is not one of \""));
+	file = file_with(p, p->key->name, "\"zzz\"");
+	report = try_wrong(file);
+	cr_assert_not_null(strstr(report, ": \"zzz\" is not one of \""), "%s", report);
+	free(file);
+	free(report);
 }
 
 Test(keys, words_are_known_or_refused_by_name)
