@@ -67,21 +67,19 @@ bool overload_waits(const struct worker *w)
 /* malloc keeps what a burst has used, in pieces between what is still there. */
 static void give_memory_back(struct worker *w)
 {
-	uint64_t now = live_get(&w->block->gauge[WORKER_G_connections]);
-
-	if (now > w->overload.peak)
-		w->overload.peak = now;
 	if (!burst_is_over(w))
 		return;
 	malloc_trim(0);
-	w->overload.peak = now;
+	w->overload.peak = live_get(&w->block->gauge[WORKER_G_connections]);
 }
 
 void overload_turn_ends(struct worker *w)
 {
 	struct overload *o = &w->overload;
-	uint64_t now_ms = loop_clock_ms();
+	uint64_t now_ms = loop_clock_ms(), connections = live_get(&w->block->gauge[WORKER_G_connections]);
 
+	if (connections > o->peak)
+		o->peak = connections;
 	o->lag_ms = now_ms - o->turn_began_ms;
 	if (o->lag_ms > o->worst_lag_ms)
 		o->worst_lag_ms = o->lag_ms;
