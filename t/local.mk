@@ -1,7 +1,7 @@
 # Unit tests mirror the tree, one program for each room; t/run-unit counts their cases.
 UNIT_TESTS =
 if HAVE_CRITERION
-UNIT_TESTS += unit-common unit-worker unit-agent
+UNIT_TESTS += unit-common unit-worker unit-agent unit-ctl
 endif
 check_PROGRAMS += $(UNIT_TESTS)
 unit_common_SOURCES = %D%/unit/common/addr.c %D%/unit/common/live.c
@@ -13,6 +13,9 @@ unit_worker_LDADD = worker/libworker.a common/libcommon.a $(CRITERION_LIBS)
 unit_agent_SOURCES = %D%/unit/agent/agent.c %D%/unit/agent/fixture.c %D%/unit/agent/fixture.h
 unit_agent_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) $(JANSSON_CFLAGS) -Wno-shadow
 unit_agent_LDADD = agent/libagent.a common/libcommon.a $(CRITERION_LIBS) $(MICROHTTPD_LIBS) $(JANSSON_LIBS) $(PCRE2_LIBS)
+unit_ctl_SOURCES = %D%/unit/ctl/meshctl.c %D%/unit/agent/fixture.c %D%/unit/agent/fixture.h
+unit_ctl_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) $(JANSSON_CFLAGS) -Wno-shadow
+unit_ctl_LDADD = ctl/libctl.a common/libcommon.a $(CRITERION_LIBS) $(JANSSON_LIBS) $(CURL_LIBS)
 
 # Moves bytes for the flow tests.
 check_PROGRAMS += mover
