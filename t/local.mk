@@ -1,7 +1,7 @@
 # Unit tests mirror the tree, one program for each room; t/run-unit counts their cases.
 UNIT_TESTS =
 if HAVE_CRITERION
-UNIT_TESTS += unit-common unit-worker unit-agent unit-ctl
+UNIT_TESTS += unit-common unit-worker unit-conf unit-agent unit-ctl
 endif
 check_PROGRAMS += $(UNIT_TESTS)
 unit_common_SOURCES = %D%/unit/common/addr.c %D%/unit/common/live.c
@@ -16,6 +16,10 @@ unit_agent_LDADD = agent/libagent.a common/libcommon.a $(CRITERION_LIBS) $(MICRO
 unit_ctl_SOURCES = %D%/unit/ctl/meshctl.c %D%/unit/agent/fixture.c %D%/unit/agent/fixture.h
 unit_ctl_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) $(JANSSON_CFLAGS) -Wno-shadow
 unit_ctl_LDADD = ctl/libctl.a common/libcommon.a $(CRITERION_LIBS) $(JANSSON_LIBS) $(CURL_LIBS)
+unit_conf_SOURCES = %D%/unit/conf/try.c %D%/unit/conf/try.h %D%/unit/conf/samples.c
+unit_conf_CPPFLAGS = $(AM_CPPFLAGS) -DTEST_SRCDIR='"$(abs_top_srcdir)"'
+unit_conf_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) -Wno-shadow
+unit_conf_LDADD = conf/libconf.a common/libcommon.a $(CRITERION_LIBS) $(LIBCONFIG_LIBS) $(CRYPTO_LIBS)
 
 # Moves bytes for the flow tests.
 check_PROGRAMS += mover

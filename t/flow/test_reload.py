@@ -10,20 +10,13 @@ import pytest
 from conftest import LONG
 from lib.hosts import wait_for
 from lib.mesh import address, caller, offerer
-from lib.meshd import MESHCTL
+from lib.meshd import MESHCTL, newest
 from lib.traffic import Mover, ends
 
 HOME = ("127.0.0.1", 7000)
 
 GOOD = '''services = ( { name = "s"; port = 9000; protocol = "tcp"; addresses = [ "203.0.113.40" ]; endpoints = [ "%s:9000" ]; } );
 '''
-
-
-def newest(m):
-    """The generation that all workers are said to use."""
-    found = [int(line.split()[0]) for line in m.ask("generations").splitlines() if line.split() and line.split()[0].isdigit()]
-    assert found, m.ask("generations")
-    return max(found)
 
 
 @pytest.fixture

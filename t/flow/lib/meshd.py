@@ -177,3 +177,18 @@ class Meshd:
             if line.startswith("Pss_Anon:"):
                 return int(line.split()[1]) * 1024
         raise AssertionError("no Pss_Anon")
+
+
+def _newest_row(m):
+    """GENERATION (the newest with a star) DIGEST BYTES AGE WORKERS SOURCE"""
+    (row,) = [line.split() for line in m.ask("generations").splitlines() if line.split()[0].endswith("*")]
+    return row
+
+
+def newest(m):
+    """The number of the newest generation."""
+    return int(_newest_row(m)[0].rstrip("*"))
+
+
+def digest_of(m):
+    return _newest_row(m)[1]
