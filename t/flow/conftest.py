@@ -35,9 +35,13 @@ def start():
         started.append(m)
         return m.start()
 
+    def stop_all():
+        while started:
+            started.pop().ensure_stopped()
+
+    start.stop_all = stop_all
     yield start
-    for m in reversed(started):
-        m.ensure_stopped()
+    stop_all()
 
 
 @pytest.fixture

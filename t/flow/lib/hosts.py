@@ -123,6 +123,12 @@ class Host:
             return subprocess.run([str(a) for a in argv], capture_output=True, text=text, timeout=seconds, env=env,
                                   input=stdin)
 
+    def must(self, *argv):
+        """run(), which has to go well; its output."""
+        done = self.run(*argv)
+        assert done.returncode == 0, f"{argv}: {done.stderr}"
+        return done.stdout
+
     def socket(self, family=socket.AF_INET):
         with self.inside():
             return socket.socket(family, socket.SOCK_STREAM)

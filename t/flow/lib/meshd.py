@@ -23,8 +23,8 @@ LOG_LINE = re.compile(
 
 
 class Meshd:
-    def __init__(self, host, body, workers=2, drain_time="2s", access_log=True, name="meshd", intercept=INTERCEPT):
-        self.host = host
+    def __init__(self, host, body, workers=2, drain_time="2s", access_log=True, name="meshd", intercept=INTERCEPT, wrapper=()):
+        self.host, self.wrapper = host, wrapper
         self.dir = host.tmp / f"{name}.d"
         self.dir.mkdir(mode=0o755)
         self.rundir = self.dir / "run"
@@ -61,7 +61,7 @@ class Meshd:
         self.notify.settimeout(0.02)
         self.notices = []
         env = dict(os.environ, NOTIFY_SOCKET=str(path))
-        self.process = self.host.start(MESHD, "-c", self.file, name="meshd", env=env)
+        self.process = self.host.start(*self.wrapper, MESHD, "-c", self.file, name="meshd", env=env)
 
     def _notified(self, word):
         try:
