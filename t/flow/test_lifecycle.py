@@ -21,7 +21,7 @@ def fails_to_start(host, body, says, **options):
     status = m.process.wait(20)
     output = m.process.output()
     assert re.search(says, output), output
-    assert not m._notified("READY=1")
+    assert not m.notified("READY=1")
     m.check_gone(status, expected=1)
     return output
 

@@ -95,12 +95,13 @@ def test_sighup_reloads(running):
     running.write(running.body.replace("203.0.113.40", "203.0.113.40\", \"203.0.113.41"))
     running.process.signal(signal.SIGHUP)
     wait_for("a new generation", lambda: newest(running) > before)
-    wait_for("RELOADING=1", lambda: running._notified("RELOADING=1"))
+    wait_for("RELOADING=1", lambda: running.notified("RELOADING=1"))
     assert "203.0.113.41" in running.ask("pc", "listener")
 
 
 def test_wait_returns_only_when_every_worker_has_adopted(running):
     before, worker = newest(running), running.workers()[0]
+    running.write(running.body.replace("203.0.113.40", "203.0.113.40\", \"203.0.113.43"))
     os.kill(worker, signal.SIGSTOP)
     try:
         client = running.host.start(MESHCTL, "-r", running.rundir, "reload", "--wait")

@@ -209,6 +209,7 @@ def test_round_robin(net, start):
                 l.accept()[0].close()
         for s in clients:
             assert ends(s) == "eof"
+            s.close()
     m.logged(cluster="outbound|9000||two", count=10)
 
 

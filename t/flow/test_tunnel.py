@@ -194,7 +194,7 @@ def test_resets_under_load_leave_nothing(mesh):
     """Clients that reset in the middle of a transfer, many times; no connection and no descriptor stays."""
     before = [mesh.out.descriptors(w) for w in mesh.out.workers()]
     server = Mover(mesh.b, "server", *HOME, send="8m", parallel=256, expect_reset=True, **{"for": 60})
-    client = Mover(mesh.a, "client", address("mover", 4), 7000, expect="8m", reset_after="512k", parallel=16, **{"for": 2})
+    client = Mover(mesh.a, "client", address("mover", 4), 7000, expect="8m", reset_after="512k", hold=True, parallel=16, **{"for": 2})
     client.content()
     server.stop()
     wait_for("all connections gone", lambda: mesh.out.stat("server.connections") == 0 and mesh.inn.stat("server.connections") == 0)

@@ -3,6 +3,7 @@ import os
 import re
 import signal
 import socket
+import threading
 
 from .hosts import wait_for
 from .traffic import BUILD
@@ -58,17 +59,18 @@ class Meshd:
         path = self.dir / "notify"
         path.unlink(missing_ok=True)
         self.notify.bind(str(path))
-        self.notify.settimeout(0.02)
         self.notices = []
+        threading.Thread(target=self._listen, args=(self.notify, self.notices), daemon=True).start()
         env = dict(os.environ, NOTIFY_SOCKET=str(path))
         self.process = self.host.start(*self.wrapper, MESHD, "-c", self.file, name="meshd", env=env)
 
-    def _notified(self, word):
-        try:
-            while True:
-                self.notices += self.notify.recv(4096).decode().splitlines()
-        except (TimeoutError, BlockingIOError):
-            pass
+    @staticmethod
+    def _listen(sock, notices):
+        """sd_notify(3) waits where nobody reads."""
+        while data := sock.recv(4096):
+            notices += data.decode().splitlines()
+
+    def notified(self, word):
         return word in self.notices
 
     def start(self, seconds=20):
@@ -77,7 +79,7 @@ class Meshd:
         def ready():
             if self.process.popen.poll() is not None:
                 raise AssertionError(f"meshd ended with {self.process.popen.returncode}: {self.process.output()}")
-            return self._notified("READY=1")
+            return self.notified("READY=1")
 
         wait_for(f"READY=1 from {self.host.name}", ready, seconds)
         return self
@@ -90,7 +92,8 @@ class Meshd:
     def check_gone(self, status=0, expected=0):
         output = self.process.output()
         self.process = None
-        self.notify.close()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
+            end.sendto(b"", str(self.dir / "notify"))       # ends the listener
         assert status == expected, f"exit status {status}: {output[-3000:]}"
         assert not COMPLAINTS.search(output), output[-6000:]
         wait_for("no process of meshd left", lambda: not self.left(), 5)
