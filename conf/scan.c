@@ -94,14 +94,13 @@ static void copy_name(struct scan *s)
 	emit(s, s->bytes + began, s->at - began);
 }
 
-/* libconfig wraps what does not fit, and takes a hexadecimal without L for an int. */
+/* libconfig wraps an int that does not fit unless it ends in L, which it gets here. */
 static int copy_number(struct scan *s)
 {
 	char word[64];
 	size_t began = s->at, n;
 	long long value;
 	char *end;
-	bool hex;
 
 	while (isalnum(peek(s, 0)) || (peek(s, 0) != -1 && strchr("+-.", peek(s, 0)) != NULL))
 		s->at++;
@@ -111,13 +110,14 @@ static int copy_number(struct scan *s)
 	memcpy(word, s->bytes + began, n);
 	word[n] = '\0';
 	emit(s, word, n);
-	hex = word[0] == '0' && (word[1] == 'x' || word[1] == 'X');
 	errno = 0;
-	value = strtoll(word, &end, hex ? 16 : 10);
+	value = strtoll(word, &end, word[0] == '0' && (word[1] == 'x' || word[1] == 'X') ? 16 : 10);
 	if (end[strspn(end, "L")] != '\0')
 		return 0;			/* a float, or nothing that libconfig knows */
-	if (errno == ERANGE || (hex && *end == '\0' && value > INT_MAX))
+	if (errno == ERANGE)
 		return fail(s, s->line, "%s is too large a number", word);
+	if (*end == '\0' && (value > INT_MAX || value < INT_MIN))
+		emit(s, "L", 1);
 	return 0;
 }
 
@@ -232,14 +232,16 @@ static int step(struct scan *s)
 		return skip_line_comment(s), 0;
 	if (c == '/' && peek(s, 1) == '*')
 		return skip_comment(s);
+	if (c == '@')
+		return begins_line(s) ? read_include(s) : fail(s, s->line, "@include stands alone on its line");
+	if (c != ',' && c != ';' && ++s->nesting->tokens > SOURCE_TOKENS_MAX)
+		return fail(s, s->line, "more than %u names, values and brackets", SOURCE_TOKENS_MAX);
 	if (c == '"')
 		return copy_string(s);
 	if (isalpha(c) || c == '*')
 		return copy_name(s), 0;
 	if (isdigit(c) || c == '+' || c == '-' || c == '.')
 		return copy_number(s);
-	if (c == '@')
-		return begins_line(s) ? read_include(s) : fail(s, s->line, "@include stands alone on its line");
 	return copy_mark(s, c);
 }
 

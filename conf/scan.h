@@ -14,7 +14,7 @@ struct scan_nesting {
 		char open;
 		uint32_t file, line, settings;
 	} levels[33];			/* SOURCE_NESTING_MAX and the top */
-	uint32_t depth;
+	uint32_t depth, tokens;
 };
 
 enum scan_result { SCAN_END, SCAN_INCLUDE, SCAN_ERROR };

@@ -1,1 +1,3 @@
 # what this room builds
+dist_man_MANS += %D%/meshd.conf.5
+dist_man_MANS += %D%/meshctl.1
