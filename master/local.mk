@@ -9,3 +9,12 @@ master_libmaster_a_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
 meshd_SOURCES = %D%/main.c
 meshd_CFLAGS = $(AM_CFLAGS)
 meshd_LDADD = master/libmaster.a common/libcommon.a $(SYSTEMD_LIBS)
+
+systemdsystemunit_DATA = %D%/meshd.service
+sysusersdir = $(prefix)/lib/sysusers.d
+dist_sysusers_DATA = %D%/sysusers.d/meshd.conf
+EXTRA_DIST += %D%/meshd.service.in
+CLEANFILES += %D%/meshd.service
+%D%/meshd.service: %D%/meshd.service.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) %D% && sed -e 's|@sbindir[@]|$(sbindir)|g' -e 's|@bindir[@]|$(bindir)|g' \
+		-e 's|@sysconfdir[@]|$(sysconfdir)|g' $(srcdir)/%D%/meshd.service.in > $@

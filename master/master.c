@@ -29,6 +29,7 @@
 #define START_MS      15000		/* for all workers to adopt generation 1 */
 #define DRAIN_MORE_MS 2000		/* past drain_time, before SIGKILL */
 #define LAST_LINES_MS 2000		/* for the agent to write what is in the pipes */
+#define STOP_MORE_MS  30000		/* that stopping may take beside drain_time, rules and last lines included */
 #define TICK_MS	      500
 
 /* ---- the access log ---- */
@@ -315,21 +316,47 @@ static void write_last_lines(struct master *m)
 		child_kill(&m->agent);
 }
 
+static void rules_are_out(void *arg, bool ok, const struct err *e)
+{
+	struct master *m = arg;
+
+	if (!ok) {
+		log_error("interception rules are still in: %s; take them out by hand (chains MESHD_* of table nat)", e->text);
+		m->exit_status = 1;
+	}
+	write_last_lines(m);
+}
+
+static void clear(struct master *m)
+{
+	m->phase = PHASE_CLEARING;
+	alarm_unset(&m->loop, &m->limit);
+	if (m->intercept == NULL || !intercept_is_present(m->intercept))
+		write_last_lines(m);
+	else if (intercept_clear(m->intercept, rules_are_out, m) == -1)
+		rules_are_out(m, false, &(struct err){ .text = "out of memory" });
+}
+
 static void kill_workers(struct master *m)
 {
 	for (uint32_t w = 0; w < m->workers; w++)
 		child_kill(&m->worker[w]);
 }
 
+static uint32_t drain_ms(const struct master *m)
+{
+	const struct image *i = m->generations != NULL ? generation_image(m->generations) : NULL;
+
+	return i != NULL ? image_settings(i)->drain_time_ms : 0;
+}
+
 static void drain(struct master *m)
 {
-	uint32_t ms = 0;
+	uint32_t ms = drain_ms(m);
 
-	if (m->generations != NULL && generation_image(m->generations) != NULL)
-		ms = image_settings(generation_image(m->generations))->drain_time_ms;
 	m->phase = PHASE_DRAINING;
 	if (workers_running(m) == 0) {
-		write_last_lines(m);
+		clear(m);
 		return;
 	}
 	for (uint32_t w = 0; w < m->workers; w++)
@@ -339,14 +366,12 @@ static void drain(struct master *m)
 		kill_workers(m);
 }
 
-static void rules_are_out(void *arg, bool ok, const struct err *e)
+static void captures_have_ended(void *arg, bool ok, const struct err *e)
 {
 	struct master *m = arg;
 
-	if (!ok) {
-		log_error("interception rules are still in: %s; take them out by hand (chains MESHD_* of table nat)", e->text);
-		m->exit_status = 1;
-	}
+	if (!ok)
+		log_error("interception: %s", e->text);		/* clear() tries again */
 	master_set_intercepting(m);
 	drain(m);
 }
@@ -356,17 +381,17 @@ void master_stop(struct master *m)
 	if (master_stopping(m))
 		return;
 	log_notice("stopping");
-	notify_stopping("draining");
-	m->phase = PHASE_CLEARING;
+	notify_stopping("draining", (uint64_t)drain_ms(m) + STOP_MORE_MS);
+	m->phase = PHASE_RELEASING;
 	alarm_unset(&m->loop, &m->limit);
 	alarm_unset(&m->loop, &m->tick);
 	reload_cancel(m->reload);
 	if (m->control != NULL)
 		control_stop(m->control);
-	if (m->intercept == NULL || !(intercept_is_applied(m->intercept) || intercept_is_busy(m->intercept)))
+	if (m->intercept == NULL || !intercept_is_present(m->intercept))
 		drain(m);
-	else if (intercept_clear(m->intercept, rules_are_out, m) == -1)
-		rules_are_out(m, false, &(struct err){ .text = "out of memory" });
+	else if (intercept_release(m->intercept, captures_have_ended, m) == -1)
+		captures_have_ended(m, false, &(struct err){ .text = "out of memory" });
 }
 
 void master_fail_start(struct master *m, const char *why)
@@ -382,7 +407,7 @@ void master_fail_start(struct master *m, const char *why)
 void master_child_ended(struct master *m)
 {
 	if (m->phase == PHASE_DRAINING && workers_running(m) == 0)
-		write_last_lines(m);
+		clear(m);
 	else if (m->phase == PHASE_LAST_LINES && m->agent.pid == 0)
 		be_over(m);
 	else
