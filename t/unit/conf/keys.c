@@ -324,7 +324,7 @@ Test(keys, texts_have_limits)
 
 static void wrong_word(const struct place *p)
 {
-	char value[64];
+	char value[64], *file, *report;
 
 	if (p->key->type != KEY_WORD)
 		return;
@@ -333,7 +333,11 @@ static void wrong_word(const struct place *p)
 		if (w->later)
 			expect(p, p->key->name, value, "\"%s\" is not supported yet", w->word);
 	}
-	cr_assert_not_null(strstr(try_wrong(file_with(p, p->key->name, "\"zzz\"")), ": \"zzz\" is not one of \""));
+	file = file_with(p, p->key->name, "\"zzz\"");
+	report = try_wrong(file);
+	cr_assert_not_null(strstr(report, ": \"zzz\" is not one of \""), "%s", report);
+	free(file);
+	free(report);
 }
 
 Test(keys, words_are_known_or_refused_by_name)
