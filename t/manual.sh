@@ -11,7 +11,7 @@ shown=$(awk '/^\.Sh /{ in_list = /STATISTICS/ } in_list && /^\.It Li / { name = 
 }
 command -v mandoc >/dev/null || { echo "mandoc is not installed"; exit 1; }
 for page in man/*.[158]; do
-	found=$(mandoc -T lint "$page" | grep -v 'referenced manual not found')
+	found=$(mandoc -T lint "$page" 2>/dev/null | grep -v 'referenced manual not found')
 	[ -z "$found" ] || { printf '%s\n' "$found"; bad=1; }
 done
 exit $bad
