@@ -11,7 +11,7 @@ from conftest import LONG
 from lib.hosts import wait_for
 from lib.mesh import address, caller, offerer
 from lib.meshd import MESHCTL, newest
-from lib.traffic import Mover, ends
+from lib.traffic import Mover, fate
 
 HOME = ("127.0.0.1", 7000)
 
@@ -131,11 +131,11 @@ def test_access_log_is_switched_by_reload(running):
     a, top, second = running.host, running.top, running.dir / "second.log"
     running.top = re.sub("access_log = .*", "", top)
     assert running.reload(running.body).returncode == 0
-    assert ends(a.connect(a.v4, 15001)) in ("eof", "reset")
+    assert fate(a, a.v4, 15001) in ("eof", "reset")
     wait_for("it has ended", lambda: running.stat("server.connections") == 1)
     running.top = top.replace("access.log", "second.log")
     assert running.reload(running.body).returncode == 0
-    assert ends(a.connect(a.v4, 15001)) in ("eof", "reset")
+    assert fate(a, a.v4, 15001) in ("eof", "reset")
     wait_for("a line in the second log", lambda: second.exists() and second.read_text().count("\n") >= 1)
     assert not running.log_lines()
 

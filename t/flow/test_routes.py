@@ -5,7 +5,7 @@ import pytest
 
 from lib.hosts import wait_for
 from lib.mesh import VIP, bracket
-from lib.traffic import ends, read_all, reset
+from lib.traffic import ends, fate, read_all, reset
 
 VERSIONS = pytest.mark.parametrize("version", [4, 6])
 
@@ -59,7 +59,7 @@ def test_registry_only_refuses_what_is_not_described(net, start, version):
     m = start(a, 'outbound_traffic_policy = "registry_only";\nservices = ( ' +
               tcp_service("known", ip, 9301, bracket(b.ip[version], 9301)) + " );\n")
     with b.listen(b.ip[version], 9300), b.listen(b.ip[version], 9301) as known:
-        assert ends(a.connect(b.ip[version], 9300)) == "eof"
+        assert fate(a, b.ip[version], 9300) == "eof"
         line = m.logged(flags="UH")
         assert line["cluster"] == "BlackHoleCluster" and line["upstream_host"] == "-"
         talk(a.connect(ip, 9301), known)
@@ -105,7 +105,7 @@ def test_a_connection_to_the_proxys_own_port_ends(net, start, version, port, ori
     a, b = net.host("a"), net.host("b")
     m = start(a, "")
     ip = {4: "127.0.0.1", 6: "::1"}[version] if origin == "loopback" else a.ip[version]
-    assert ends((b if origin == "another host" else a).connect(ip, port)) in ("eof", "reset")
+    assert fate(b if origin == "another host" else a, ip, port) in ("eof", "reset")
     wait_for("its line", lambda: m.log_lines())
     at_rest(m)
     assert m.stat("server.accepted") <= 2
@@ -147,7 +147,7 @@ def test_an_endpoint_that_is_our_own_listener_is_not_dialled(net, start, version
         {{ filters = ( {{ type = "tcp_proxy"; cluster = "round"; }} ); }} ); }} );
 clusters = ( {{ name = "round"; endpoints = [ "{bracket(a.ip[version], 8000)}" ]; }} );
 ''', intercept="")
-    assert ends(c.connect(a.ip[version], 8000)) == "reset"
+    assert fate(c, a.ip[version], 8000) == "reset"
     assert m.logged(cluster="round")["details"] == "loop_refused"
     assert m.stat("cluster.round.upstream_cx_loop_refused") == 1
     assert m.stat("server.accepted") == 1
@@ -162,7 +162,7 @@ def test_no_filter_chain(net, start):
       { filter_chain_match = { source_prefix_ranges = [ "192.0.2.0/24" ]; };
         filters = ( { type = "tcp_proxy"; cluster = "BlackHoleCluster"; } ); } ); } );
 ''')
-    assert ends(a.connect("203.0.113.22", 9000)) == "eof"
+    assert fate(a, "203.0.113.22", 9000) == "eof"
     line = m.logged(flags="NR")
     assert line["details"] == "filter_chain_not_found" and line["cluster"] == line["upstream_host"] == "-"
     assert m.stat("listener.203.0.113.22_9000.no_filter_chain_match") == 1
@@ -216,7 +216,7 @@ def test_round_robin(net, start):
 def test_no_endpoint(net, start):
     a = net.host("a")
     m = start(a, 'services = ( { name = "none"; port = 9000; protocol = "tcp"; addresses = [ "203.0.113.28" ]; endpoints = [ ]; } );\n')
-    assert ends(a.connect("203.0.113.28", 9000)) == "eof"
+    assert fate(a, "203.0.113.28", 9000) == "eof"
     assert m.logged(cluster="outbound|9000||none")["flags"] == "UH"
     assert m.stat("cluster.outbound|9000||none.upstream_cx_none_healthy") == 1
 
@@ -228,7 +228,7 @@ def test_refused_endpoint(net, start, version):
     a, b = net.host("a"), net.host("b")
     ip = VIP[version].format(29)
     m = start(a, "services = ( " + tcp_service("shut", ip, 9000, bracket(b.ip[version], 9000)) + " );\n")
-    assert ends(a.connect(ip, 9000)) == "reset"
+    assert fate(a, ip, 9000) == "reset"
     line = m.logged(cluster="outbound|9000||shut")
     assert line["flags"] == "UF,URX" and line["reason"] == "Connection refused"
     assert line["upstream_host"] == bracket(b.ip[version], 9000)

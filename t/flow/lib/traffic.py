@@ -72,3 +72,11 @@ def ends(sock):
         return "eof"
     except ConnectionResetError:
         return "reset"
+
+
+def fate(host, ip, port):
+    """What becomes of a connection that the other side ends at once: "eof" or "reset", which may come at any moment."""
+    try:
+        return ends(host.connect(ip, port))
+    except ConnectionResetError:
+        return "reset"
