@@ -7,6 +7,7 @@ import pytest
 from lib.hosts import wait_for
 from lib.mesh import address
 from lib.traffic import Mover, ends
+from test_routes import gateway
 
 HOME = ("127.0.0.1", 7000)
 
@@ -35,6 +36,26 @@ def test_64_queued_connections_are_served_by_the_successor(mesh, version):
     server.content()
     wait_for("new workers", lambda: len(mesh.out.workers()) == 2 and not set(mesh.out.workers()) & set(workers))
     assert mesh.out.stat("server.deaths") == 2
+
+
+def test_queued_at_a_bound_listener(net, start):
+    """A successor has the listening sockets that the master bound, those of a reload too."""
+    a, b, c = net.host("a"), net.host("b"), net.host("c")
+    clusters = f'clusters = ( {{ name = "b"; endpoints = [ "{b.v4}:9000" ]; }} );\n'
+    m = start(a, f"listeners = ( {gateway(8000, 'b')} );\n" + clusters, intercept="")
+    assert m.reload(f"listeners = ( {gateway(8000, 'b')}, {gateway(8001, 'b', 'second')} );\n" + clusters).returncode == 0
+    both = dict(send="64k", expect="64k", parallel=32)
+    server = Mover(b, "server", b.v4, 9000, **dict(both, parallel=64))
+    workers = m.workers()
+    for w in workers:
+        os.kill(w, signal.SIGSTOP)
+    clients = [Mover(c, "client", a.v4, port, **both) for port in (8000, 8001)]
+    wait_for("64 connections are queued", lambda: queued(a, 8000) + queued(a, 8001) == 64)
+    for w in workers:
+        os.kill(w, signal.SIGKILL)
+    for client in clients:
+        assert client.content()["connections"] == 32
+    server.content()
 
 
 def test_other_workers_do_not_notice(mesh):
@@ -82,6 +103,36 @@ def test_agent_killed(mesh):
     wait_for("a new agent", lambda: mesh.out.children("meshd-agent") not in ([], [agent]))
     mesh.out.logged(cluster="outbound|7000||mover")
     assert mesh.out.stat("cluster.outbound|7000||mover.upstream_cx_total") == 1
+
+
+@pytest.mark.long
+def test_a_stopped_agent_holds_up_nobody(mesh):
+    """Its pipes fill; lines are dropped and counted, and traffic goes on."""
+    (agent,) = mesh.out.children("meshd-agent")
+    both = dict(send="1", expect="1", time=90)
+    server = Mover(mesh.b, "server", *HOME, parallel=256, **both, **{"for": 80})
+    os.kill(agent, signal.SIGSTOP)
+    n = 0
+    try:
+        while n < 16000:        # of some 150 bytes each: more than both workers' pipes hold
+            n += Mover(mesh.a, "client", address("mover", 4), 7000, parallel=32, **both, **{"for": 1}).content()["connections"]
+    finally:
+        os.kill(agent, signal.SIGCONT)
+    server.stop()
+    dropped = mesh.out.stat("server.access_log_dropped")
+    assert dropped > 0
+    wait_for("all other lines", lambda: len(mesh.out.log_lines()) == n - dropped)
+
+
+def test_a_stopped_master_holds_up_nobody(mesh):
+    mesh.out.process.signal(signal.SIGSTOP)
+    try:
+        both = dict(send="64k", expect="64k", parallel=16)
+        server = Mover(mesh.b, "server", *HOME, **both)
+        Mover(mesh.a, "client", address("mover", 4), 7000, **both).content()
+        server.content()
+    finally:
+        mesh.out.process.signal(signal.SIGCONT)
 
 
 @pytest.mark.parametrize("program", ["meshd-worker", "meshd-agent"])

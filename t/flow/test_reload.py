@@ -112,6 +112,35 @@ def test_wait_returns_only_when_every_worker_has_adopted(running):
     assert client.wait(10) == 0, client.output()
 
 
+def test_reloads_that_come_at_once(running):
+    """Ten SIGHUPs and four that wait: each waiting one is answered, and the last file is the one in use."""
+    running.write(running.body.replace("203.0.113.40", "203.0.113.40\", \"203.0.113.44"))
+    waiting = [running.host.start(MESHCTL, "-r", running.rundir, "reload", "--wait") for _ in range(4)]
+    for _ in range(10):
+        running.process.signal(signal.SIGHUP)
+    running.write(running.body.replace("203.0.113.44", "203.0.113.45"))
+    assert running.reload().returncode == 0
+    for w in waiting:
+        assert w.wait(20) == 0, w.output()
+    listeners = running.ask("pc", "listener")
+    assert "203.0.113.45" in listeners and "203.0.113.44" not in listeners
+
+
+def test_a_service_that_comes_back_finds_its_counters(net, start):
+    """A connection that is open keeps the place of its cluster."""
+    a, b = net.host("a"), net.host("b")
+    m = start(a, GOOD % b.v4)
+    with b.listen(b.v4, 9000) as l:
+        client = a.connect("203.0.113.40", 9000)
+        server, _ = l.accept()
+        assert m.reload("").returncode == 0
+        assert "outbound|9000||s" not in m.ask("pc", "cluster")
+        assert m.reload(GOOD % b.v4).returncode == 0
+        assert m.stat("cluster.outbound|9000||s.upstream_cx_total") == 1
+        client.close()
+        server.close()
+
+
 def test_identical_file_reloads(running):
     """Nothing changed: done, and every counter goes on."""
     accepted = running.stat("server.accepted")

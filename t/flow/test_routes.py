@@ -317,6 +317,56 @@ def test_bound_listener_comes_changes_and_goes_by_reload(net, start, version):
         kept_server.close()
 
 
+def test_a_listener_goes_to_another_cluster_by_reload(net, start):
+    """At the same port: new connections go the new way, the one that is open stays where it is."""
+    a, b, c, d = net.host("a"), net.host("b"), net.host("c"), net.host("d")
+    clusters = f'''clusters = ( {{ name = "b"; endpoints = [ "{b.v4}:9000" ]; }}, {{ name = "c"; endpoints = [ "{c.v4}:9000" ]; }} );
+'''
+    m = start(a, f"listeners = ( {gateway(8000, 'b')} );\n" + clusters, intercept="")
+    with b.listen(b.v4, 9000) as lb, c.listen(c.v4, 9000) as lc:
+        old = d.connect(a.v4, 8000)
+        server, _ = lb.accept()
+        assert m.reload(f"listeners = ( {gateway(8000, 'c')} );\n" + clusters).returncode == 0
+        for _ in range(8):
+            talk(d.connect(a.v4, 8000), lc)
+        old.sendall(b"old way")
+        server.settimeout(10)
+        assert server.recv(10) == b"old way"
+        server.close()
+        assert ends(old) == "eof"
+        old.close()
+    assert m.logged(cluster="b")["flags"] == "-"
+
+
+def test_endpoints_change_by_reload(net, start):
+    """New connections go to the new endpoint; the cluster's counters go on."""
+    a, b, c = net.host("a"), net.host("b"), net.host("c")
+    service = "services = ( " + tcp_service("s", "203.0.113.33", 9000, "%s:9000") + " );\n"
+    m = start(a, service % b.v4)
+    with b.listen(b.v4, 9000) as lb, c.listen(c.v4, 9000) as lc:
+        talk(a.connect("203.0.113.33", 9000), lb)
+        assert m.reload(service % c.v4).returncode == 0
+        talk(a.connect("203.0.113.33", 9000), lc)
+    wait_for("both are counted", lambda: m.stat("cluster.outbound|9000||s.upstream_cx_total") == 2)
+    assert f"{b.v4}:9000" not in m.ask("pc", "endpoint")
+
+
+def test_tcp_keepalive(net, start):
+    """The timer that ss(8) shows at the upstream socket is the configured one."""
+    a, b, c = net.host("a"), net.host("b"), net.host("c")
+    start(a, f'''listeners = ( {gateway(8000, 'b')}, {gateway(8001, 'plain', 'second')} );
+clusters = ( {{ name = "b"; endpoints = [ "{b.v4}:9000" ]; tcp_keepalive = {{ keepalive_time = "77s"; keepalive_probes = 3; }}; }},
+             {{ name = "plain"; endpoints = [ "{b.v4}:9001" ]; }} );
+''', intercept="")
+    with b.listen(b.v4, 9000) as l, b.listen(b.v4, 9001) as plain:
+        clients = c.connect(a.v4, 8000), c.connect(a.v4, 8001)
+        servers = l.accept()[0], plain.accept()[0]
+        assert "timer:(keepalive,1min1" in a.must("ss", "-Htno", "dport = :9000")
+        assert "keepalive" not in a.must("ss", "-Htno", "dport = :9001")
+        for s in clients + servers:
+            s.close()
+
+
 def test_a_listener_that_cannot_be_bound_changes_nothing(net, start):
     a, b, c = net.host("a"), net.host("b"), net.host("c")
     clusters = f'clusters = ( {{ name = "b"; endpoints = [ "{b.v4}:9000" ]; }} );\n'

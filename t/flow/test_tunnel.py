@@ -58,6 +58,24 @@ def test_64_connections_at_a_time(mesh):
     assert client["connections"] == server["connections"] == 64
 
 
+def test_many_short_connections(mesh):
+    """Each is counted once and has its line; nothing of it stays."""
+    before = [mesh.out.descriptors(w) for w in mesh.out.workers()]
+    both = dict(send="1k", expect="1k")
+    server = Mover(mesh.b, "server", *HOME, parallel=256, **both, **{"for": 60})
+    client = Mover(mesh.a, "client", address("mover", 4), 7000, parallel=32, **both, **{"for": 2})
+    n = client.content()["connections"]
+    assert server.stop()["connections"] == n
+    for m in mesh.out, mesh.inn:
+        wait_for("all have ended", lambda: m.stat("server.connections") == 0)
+        assert m.stat("server.accepted") == n
+        wait_for("a line for each", lambda: len(m.log_lines()) + m.stat("server.access_log_dropped") == n)
+        assert all(line["flags"] == "-" and (line["received"], line["sent"]) == ("1024", "1024") for line in m.log_lines())
+    assert mesh.out.stat("cluster.outbound|7000||mover.upstream_cx_total") == n
+    assert mesh.out.stat("cluster.outbound|7000||mover.upstream_cx_tx_bytes_total") == n * 1024
+    assert [mesh.out.descriptors(w) for w in mesh.out.workers()] == before
+
+
 def test_slow_reader_holds_little_memory(mesh):
     """32 clients send as fast as they may to servers that read 256 KiB/s; each connection stays under its limit."""
     n, limit = 32, 1 << 20

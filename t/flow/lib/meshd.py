@@ -98,6 +98,8 @@ class Meshd:
         assert not COMPLAINTS.search(output), output[-6000:]
         wait_for("no process of meshd left", lambda: not self.left(), 5)
         assert self.host.rules() == self.rules_before
+        left = [name for name in ("control.sock", "admin.sock") if (self.rundir / name).exists()]
+        assert not left, f"{self.rundir} still has {left}"
 
     def left(self):
         """Processes of ours in the host."""
