@@ -9,7 +9,7 @@ import pytest
 
 from lib.hosts import wait_for
 from lib.mesh import address, caller
-from lib.meshd import BUILD, INTERCEPT, MESHCTL, MESHD, SANITIZED, Meshd, digest_of
+from lib.meshd import INTERCEPT, MESHCTL, MESHD, Meshd, digest_of
 from lib.traffic import Mover, ends, move
 
 HOME = ("127.0.0.1", 7000)
@@ -292,13 +292,3 @@ def test_nothing_else_is_inherited(host):
         assert master.wait(20) == 0
         os.close(stray)
     assert host.rules() == m.rules_before
-
-
-@pytest.mark.skipif(SANITIZED, reason="a sanitizer brings its own libraries")
-def test_the_master_links_libc_and_libsystemd_only():
-    def needs(path):
-        out = subprocess.run(["ldd", path], capture_output=True, text=True, check=True).stdout
-        return {line.split()[0].split("/")[-1].split(".so")[0] for line in out.splitlines()}
-    systemd = next(line.split()[2] for line in subprocess.run(["ldd", MESHD], capture_output=True, text=True).stdout.splitlines()
-                   if "libsystemd" in line)
-    assert needs(os.path.join(BUILD, "meshd")) <= needs(systemd) | {"libsystemd", "libc", "linux-vdso", "ld-linux-x86-64"}
