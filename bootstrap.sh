@@ -2,11 +2,13 @@
 # Everything on a fresh Debian machine: packages, build, tests.
 #   ./bootstrap.sh build    packages, then build/
 #   ./bootstrap.sh check    every test, plain and under ASan+UBSan; the last line is "N passed, N failed"
+#   ./bootstrap.sh bench    against HAProxy and nginx; BENCH_ROUNDS, BENCH_SECONDS, BENCH_CASES: t/bench/bench
 set -euo pipefail
 cd "$(dirname "$0")"
 
 packages=(autoconf automake make gcc pkg-config libc6-dev liburing-dev libconfig-dev libssl-dev libcriterion-dev
 	libmicrohttpd-dev libjansson-dev libcurl4-openssl-dev libsystemd-dev)
+bench_packages=(haproxy nginx-light libnginx-mod-stream python3)
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
@@ -45,5 +47,12 @@ check)	install_packages; build_in build; build_in build-san --enable-sanitizers
 	check_in build; check_in build-san
 	echo "$passed passed, $failed failed"
 	[ $failed = 0 ] && [ $passed -gt 0 ] ;;
-*)	echo "usage: $0 build|check" >&2; exit 2 ;;
+bench)	packages+=("${bench_packages[@]}")
+	install_packages; build_in build
+	options=()	# as arguments of make: sudo keeps no environment
+	for name in BENCH_ROUNDS BENCH_SECONDS BENCH_WORKERS BENCH_CASES BENCH_SEED HAPROXY NGINX; do
+		[ -z "${!name:-}" ] || options+=("$name=${!name}")
+	done
+	as_root make -C build -s --no-print-directory bench "${options[@]}" ;;
+*)	echo "usage: $0 build|check|bench" >&2; exit 2 ;;
 esac
