@@ -12,17 +12,14 @@
 #define LISTENER_COUNTERS(X)									\
 	X(cx_total, "downstream_cx_total", "connections accepted, or handed over by a virtual listener")	\
 	X(cx_destroy, "downstream_cx_destroy", "connections ended")				\
-	X(cx_overflow, "downstream_cx_overflow", "connections refused over a limit")		\
 	X(cx_overload_reject, "downstream_cx_overload_reject", "connections shed: no descriptors or memory left")	\
-	X(no_chain, "no_filter_chain_match", "connections that no filter chain matches")	\
-	X(loop_refused, "downstream_cx_loop_refused", "connections whose destination is a listener of this proxy")
+	X(no_chain, "no_filter_chain_match", "connections that no filter chain matches")
 
 /* tcp.<stat_prefix>.<name>; a row for each chain, summed over those with one stat_prefix */
 #define CHAIN_GAUGES(X)										\
 	X(cx_active, "downstream_cx_active", "connections open now")
 #define CHAIN_COUNTERS(X)									\
 	X(cx_total, "downstream_cx_total", "connections handled")				\
-	X(cx_no_route, "downstream_cx_no_route", "connections without a cluster to go to")	\
 	X(cx_rx_bytes, "downstream_cx_rx_bytes_total", "bytes received from clients")		\
 	X(cx_tx_bytes, "downstream_cx_tx_bytes_total", "bytes sent to clients")			\
 	X(idle_timeout, "idle_timeout", "connections closed by the idle time-out")
@@ -36,7 +33,6 @@
 	X(cx_connect_timeout, "upstream_cx_connect_timeout", "connections not open within connect_timeout")	\
 	X(cx_attempts_exceeded, "upstream_cx_connect_attempts_exceeded", "given up after the last attempt")	\
 	X(cx_none_healthy, "upstream_cx_none_healthy", "no endpoint to connect to")		\
-	X(cx_overflow, "upstream_cx_overflow", "refused over a limit")				\
 	X(cx_no_port, "upstream_cx_no_local_port", "no local port left towards an endpoint")	\
 	X(cx_loop_refused, "upstream_cx_loop_refused", "endpoint is a listener of this proxy: not dialled")	\
 	X(cx_destroy, "upstream_cx_destroy", "connections ended")				\

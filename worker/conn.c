@@ -68,7 +68,6 @@ static void find_destination(struct conn *c)
 		return;
 	if (addr_from_sockaddr((struct sockaddr *)&ss, len, &c->destination) == -1)
 		c->destination = c->local;
-	c->restored = !addr_equal(&c->destination, &c->local);
 }
 
 static const struct image_listener *hand_off(struct conn *c, const struct image_listener *l)
@@ -86,7 +85,7 @@ static void use_listener(struct conn *c, const struct image_listener *l)
 	struct live_row *row;
 
 	c->listener_slot = image_slot(&c->worker->image, l->name_index);
-	c->buffer_limit = l->buffer_limit_bytes;
+	c->buffer_limit[UPSTREAM] = l->buffer_limit_bytes;
 	row = row_of(c, c->listener_slot);
 	live_add(&row->gauge[LIVE_USERS], 1);
 	live_add(&row->gauge[LISTENER_G_cx_active], 1);
@@ -109,6 +108,7 @@ static void dial(struct conn *c, const struct image_tcp_proxy *t)
 	const struct image_cluster *cluster = image_cluster(&c->worker->image, t->cluster);
 
 	c->idle_timeout_ms = t->idle_timeout_ms;
+	c->buffer_limit[DOWNSTREAM] = cluster->buffer_limit_bytes;
 	c->cluster_slot = image_slot(&c->worker->image, cluster->name_index);
 	live_add(&row_of(c, c->cluster_slot)->gauge[LIVE_USERS], 1);
 	conn_enter(c, CONN_CONNECTING);
@@ -180,22 +180,28 @@ void conn_accept(struct worker *w, struct listener *listener, int fd, const stru
 
 /* ---- open ---- */
 
-static void dialled(struct conn *c, int res)
+static void count_failed_connect(struct conn *c)
 {
 	struct live_row *row = row_of(c, c->cluster_slot);
+
+	live_add(&row->counter[CLUSTER_C_cx_connect_fail], 1);
+	live_add(&row->counter[CLUSTER_C_cx_attempts_exceeded], 1);	/* one attempt is all there is */
+	if (c->endpoint_slot != IMAGE_NONE)
+		live_add(&row_of(c, c->endpoint_slot)->counter[ENDPOINT_C_cx_connect_fail], 1);
+}
+
+static void dialled(struct conn *c, int res)
+{
 	struct sockaddr_storage ss;
 	socklen_t len = sizeof(ss);
 
-	c->connecting_op = false;
 	if (c->state == CONN_CLOSING)
 		return;
 	if (res < 0) {
 		c->connect_error = -res;
-		live_add(&row->counter[CLUSTER_C_cx_connect_fail], 1);
+		count_failed_connect(c);
 		if (res == -EADDRNOTAVAIL)
-			live_add(&row->counter[CLUSTER_C_cx_no_port], 1);
-		if (c->endpoint_slot != IMAGE_NONE)
-			live_add(&row_of(c, c->endpoint_slot)->counter[ENDPOINT_C_cx_connect_fail], 1);
+			upstream_no_port(c);
 		conn_close(c, res == -EADDRNOTAVAIL ? END_NO_PORT : END_CONNECT, true);
 		return;
 	}
@@ -217,7 +223,7 @@ void conn_deadline(struct conn *c)
 
 	if (c->state == CONN_CONNECTING) {
 		live_add(&row_of(c, c->cluster_slot)->counter[CLUSTER_C_cx_connect_timeout], 1);
-		live_add(&row_of(c, c->cluster_slot)->counter[CLUSTER_C_cx_connect_fail], 1);
+		count_failed_connect(c);
 		conn_close(c, END_CONNECT_TIMEOUT, true);
 	} else if (c->state == CONN_OPEN && w->loop.now_ms >= c->active_ms + c->idle_timeout_ms) {
 		live_add(&row_of(c, c->chain_slot)->counter[CHAIN_C_idle_timeout], 1);
@@ -279,30 +285,35 @@ static void leave_starved(struct conn *c)
 		*p = c->next_starved;
 }
 
+static bool ended_by_endpoint(const struct conn *c)
+{
+	if (c->end == END_DONE)
+		return c->endpoint_first;
+	return c->end == END_CONNECT || c->end == END_UPSTREAM_RESET;
+}
+
 static void give_rows_back(struct conn *c)
 {
 	struct live_row *row;
 
-	if (c->endpoint_slot != IMAGE_NONE) {
+	if (c->dialled && c->endpoint_slot != IMAGE_NONE) {
 		row = row_of(c, c->endpoint_slot);
 		live_add(&row->gauge[ENDPOINT_G_cx_active], -1);
 		live_add(&row->gauge[LIVE_USERS], -1);
 	}
 	if (c->cluster_slot != IMAGE_NONE) {
 		row = row_of(c, c->cluster_slot);
-		if (c->side[UPSTREAM].fd != -1 || c->endpoint_slot != IMAGE_NONE) {
+		if (c->dialled) {
 			live_add(&row->gauge[CLUSTER_G_cx_active], -1);
 			live_add(&row->counter[CLUSTER_C_cx_destroy], 1);
+			live_add(&row->counter[ended_by_endpoint(c) ? CLUSTER_C_cx_destroy_remote :
+			    CLUSTER_C_cx_destroy_local], 1);
 		}
-		live_add(&row->counter[CLUSTER_C_cx_rx_bytes], (int64_t)c->flow[UPSTREAM].bytes);
-		live_add(&row->counter[CLUSTER_C_cx_tx_bytes], (int64_t)c->flow[DOWNSTREAM].bytes);
 		live_add(&row->gauge[LIVE_USERS], -1);
 	}
 	if (c->chain_slot != IMAGE_NONE) {
 		row = row_of(c, c->chain_slot);
 		live_add(&row->gauge[CHAIN_G_cx_active], -1);
-		live_add(&row->counter[CHAIN_C_cx_rx_bytes], (int64_t)c->flow[DOWNSTREAM].bytes);
-		live_add(&row->counter[CHAIN_C_cx_tx_bytes], (int64_t)c->flow[UPSTREAM].bytes);
 		live_add(&row->gauge[LIVE_USERS], -1);
 	}
 	row = row_of(c, c->listener_slot);
@@ -346,7 +357,7 @@ static void write_line(struct conn *c)
 	    "\"-\" \"-\" \"-\" \"%s\" %s %s %s %s - -\n",
 	    tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
 	    (unsigned)(c->born_ns / 1000000u % 1000u), ends[c->end].flag, ends[c->end].words, reason,
-	    (unsigned long long)c->flow[DOWNSTREAM].bytes, (unsigned long long)c->flow[UPSTREAM].bytes,
+	    (unsigned long long)c->flow[DOWNSTREAM].bytes, (unsigned long long)c->flow[UPSTREAM].sent,
 	    (unsigned long long)(c->worker->loop.now_ms - c->born_ms), host, name_of(c, c->cluster_slot), up,
 	    addr_print(&c->destination, down), addr_print(&c->client, client));
 	if (n > 0 && n < (int)sizeof(line))

@@ -52,7 +52,9 @@ struct conn {
 	struct conn *next_starved;
 	uint16_t inflight;
 	uint8_t state, end;
-	bool connecting_op, resetting, restored, logged;
+	bool dialled;			/* counted in the rows of cluster and endpoint */
+	bool resetting;
+	bool endpoint_first;		/* it ended its direction before the client did */
 	struct side side[2];
 	struct flow flow[2];
 	struct timer deadline;
@@ -60,11 +62,11 @@ struct conn {
 	uint64_t idle_timeout_ms;
 	uint64_t born_ns;		/* CLOCK_REALTIME */
 	uint64_t born_ms;
-	uint32_t buffer_limit;
+	uint32_t buffer_limit[2];	/* by direction: what may wait for its peer, in bytes */
 	uint32_t listener_slot, chain_slot, cluster_slot, endpoint_slot;	/* IMAGE_NONE: none */
 	int connect_error;
 	struct addr client, destination, local, endpoint, endpoint_local;
-	struct sockaddr_storage connect_to;
+	union { struct sockaddr sa; struct sockaddr_in in; struct sockaddr_in6 in6; } connect_to;
 };
 
 /* Takes the descriptor. */

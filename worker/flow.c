@@ -16,6 +16,7 @@
 #define BYTES_A_WAKE	(1u << 20)	/* then others have their turn */
 #define SMALL_BYTES	BUFFER_BYTES
 #define SMALL_WAKES	8
+#define MULTISHOT_BYTES	(34 * BUFFER_BYTES)	/* one wait can bring 33 buffers, and one may be on its way out */
 
 static void pump(struct conn *c, unsigned d);
 
@@ -40,6 +41,33 @@ static void fail(struct conn *c, unsigned of_side)
 	conn_close(c, of_side == DOWNSTREAM ? END_DOWNSTREAM_RESET : END_UPSTREAM_RESET, true);
 }
 
+/* ---- counting: as the bytes move, so that a long connection shows what it does ---- */
+
+static live_word *counter(struct conn *c, uint32_t slot, unsigned which)
+{
+	return &live_row(&c->worker->live, c->worker->index, slot)->counter[which];
+}
+
+static void received(struct conn *c, unsigned d, uint64_t n)
+{
+	c->flow[d].bytes += n;
+	c->active_ms = c->worker->loop.now_ms;
+	if (d == DOWNSTREAM)
+		live_add(counter(c, c->chain_slot, CHAIN_C_cx_rx_bytes), (int64_t)n);
+	else
+		live_add(counter(c, c->cluster_slot, CLUSTER_C_cx_rx_bytes), (int64_t)n);
+}
+
+static void sent(struct conn *c, unsigned d, uint64_t n)
+{
+	c->flow[d].sent += n;
+	c->active_ms = c->worker->loop.now_ms;
+	if (d == DOWNSTREAM)
+		live_add(counter(c, c->cluster_slot, CLUSTER_C_cx_tx_bytes), (int64_t)n);
+	else
+		live_add(counter(c, c->chain_slot, CHAIN_C_cx_tx_bytes), (int64_t)n);
+}
+
 /* ---- reading ---- */
 
 static void set_nonblock(struct side *s, bool on)
@@ -57,6 +85,16 @@ static void arm_data(struct conn *c, unsigned d)
 	struct io_uring_sqe *sqe = conn_sqe(c, (enum op_kind)(OP_DATA0 + d));
 
 	io_uring_prep_recv_multishot(sqe, source(c, d), NULL, 0, 0);
+	sqe->flags |= IOSQE_BUFFER_SELECT;
+	sqe->buf_group = BUFFER_GROUP;
+	c->flow[d].reading = true;
+}
+
+static void arm_one(struct conn *c, unsigned d)
+{
+	struct io_uring_sqe *sqe = conn_sqe(c, (enum op_kind)(OP_DATA0 + d));
+
+	io_uring_prep_recv(sqe, source(c, d), NULL, 0, 0);
 	sqe->flags |= IOSQE_BUFFER_SELECT;
 	sqe->buf_group = BUFFER_GROUP;
 	c->flow[d].reading = true;
@@ -81,6 +119,8 @@ static void read_on(struct conn *c, unsigned d)
 	if (f->busy || c->side[d].nonblock) {
 		arm_poll(c, (enum op_kind)(OP_READY0 + d), source(c, d), POLLIN);
 		f->reading = true;
+	} else if (c->buffer_limit[d] < MULTISHOT_BYTES) {
+		arm_one(c, d);
 	} else {
 		arm_data(c, d);
 	}
@@ -152,6 +192,17 @@ static void forget_pending(struct conn *c, struct flow *f)
 	f->pending_at = f->pending_end = f->pending_size = 0;
 }
 
+/* While nothing is read from a side, a reset of it must be seen all the same. */
+static void watch(struct conn *c, unsigned d)
+{
+	struct flow *f = &c->flow[d];
+
+	if (f->watching)
+		return;
+	f->watching = true;
+	arm_poll(c, (enum op_kind)(OP_HUP0 + d), source(c, d), 0);
+}
+
 static void wait_room(struct conn *c, unsigned d)
 {
 	struct flow *f = &c->flow[d];
@@ -160,6 +211,7 @@ static void wait_room(struct conn *c, unsigned d)
 		return;
 	f->waiting_room = true;
 	arm_poll(c, (enum op_kind)(OP_ROOM0 + d), sink(c, d), POLLOUT);
+	watch(c, d);
 }
 
 /* send(2) without waiting.  Bytes taken, 0 when there is no room; -1: the connection is being reset. */
@@ -170,8 +222,10 @@ static ssize_t give(struct conn *c, unsigned d, const char *bytes, size_t len)
 	do
 		n = send(sink(c, d), bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	while (n == -1 && errno == EINTR);
-	if (n >= 0)
+	if (n >= 0) {
+		sent(c, d, (uint64_t)n);
 		return n;
+	}
 	if (errno == EAGAIN)
 		return 0;
 	fail(c, !d);
@@ -185,10 +239,9 @@ static void pass_end(struct conn *c, unsigned d)
 	if (!f->eof || f->done || f->sending || f->pending_end > f->pending_at || f->piped > 0 || c->state != CONN_OPEN)
 		return;
 	f->done = true;
-	if (!c->flow[!d].done && !f->watching) {
-		/* Nothing is read from this side any more; a reset of it must be seen all the same. */
-		f->watching = true;
-		arm_poll(c, (enum op_kind)(OP_HUP0 + d), source(c, d), 0);
+	if (!c->flow[!d].done) {
+		c->endpoint_first = d == UPSTREAM;
+		watch(c, d);
 	}
 	shutdown(sink(c, d), SHUT_WR);
 	conn_flow_done(c);
@@ -258,9 +311,8 @@ static void take_loan(struct conn *c, unsigned d, unsigned id, uint32_t len)
 	struct buffers *b = &c->worker->buffers;
 	bool again = f->data_turn == c->worker->loop.turn;
 
-	f->bytes += len;
+	received(c, d, len);
 	f->data_turn = c->worker->loop.turn;
-	c->active_ms = c->worker->loop.now_ms;
 	if (c->state == CONN_OPEN && !f->sending && !f->waiting_room && f->pending_end == f->pending_at) {
 		send_loan(c, d, id, len);
 	} else {
@@ -320,6 +372,7 @@ void flow_sent(struct conn *c, unsigned d, int res)
 	uint32_t done = res > 0 ? (uint32_t)res : 0;
 
 	f->sending = false;
+	sent(c, d, done);
 	if (c->state != CONN_CLOSING && done < f->loan_len && (res >= 0 || res == -EAGAIN || res == -EINTR))
 		keep_before(c, d, buffer_at(b, f->loan_id) + done, f->loan_len - done);
 	buffer_return(b, f->loan_id);
@@ -398,6 +451,7 @@ static bool empty_pipe(struct conn *c, unsigned d)
 			continue;
 		if (n > 0) {
 			f->piped -= (uint32_t)n;
+			sent(c, d, (uint64_t)n);
 			live_add(&c->worker->block->counter[WORKER_C_spliced_bytes], n);
 			continue;
 		}
@@ -414,7 +468,8 @@ static bool empty_pipe(struct conn *c, unsigned d)
 static int splice_once(struct conn *c, unsigned d, uint64_t *carried)
 {
 	struct flow *f = &c->flow[d];
-	ssize_t n = splice(source(c, d), NULL, f->pipe[1], NULL, PIPE_BYTES, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+	uint32_t most = c->buffer_limit[d] < PIPE_BYTES ? c->buffer_limit[d] : PIPE_BYTES;
+	ssize_t n = splice(source(c, d), NULL, f->pipe[1], NULL, most, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 
 	if (n == -1)
 		return errno == EINTR ? 1 : errno == EAGAIN ? 0 : (fail(c, d), -1);
@@ -423,7 +478,7 @@ static int splice_once(struct conn *c, unsigned d, uint64_t *carried)
 		return 0;
 	}
 	f->piped += (uint32_t)n;
-	f->bytes += (uint64_t)n;
+	received(c, d, (uint64_t)n);
 	*carried += (uint64_t)n;
 	return empty_pipe(c, d) ? 1 : -1;
 }
@@ -431,8 +486,8 @@ static int splice_once(struct conn *c, unsigned d, uint64_t *carried)
 static int copy_once(struct conn *c, unsigned d, uint64_t *carried)
 {
 	struct flow *f = &c->flow[d];
-	uint32_t want = c->buffer_limit < HOT_BUFFER_BYTES ? c->buffer_limit : HOT_BUFFER_BYTES;
-	ssize_t n = recv(source(c, d), c->worker->hot, want, MSG_DONTWAIT), sent;
+	uint32_t want = c->buffer_limit[d] < HOT_BUFFER_BYTES ? c->buffer_limit[d] : HOT_BUFFER_BYTES;
+	ssize_t n = recv(source(c, d), c->worker->hot, want, MSG_DONTWAIT), taken;
 
 	if (n == -1)
 		return errno == EINTR ? 1 : errno == EAGAIN ? 0 : (fail(c, d), -1);
@@ -440,12 +495,12 @@ static int copy_once(struct conn *c, unsigned d, uint64_t *carried)
 		f->eof = true;
 		return 0;
 	}
-	f->bytes += (uint64_t)n;
+	received(c, d, (uint64_t)n);
 	*carried += (uint64_t)n;
-	if ((sent = give(c, d, c->worker->hot, (size_t)n)) == -1)
+	if ((taken = give(c, d, c->worker->hot, (size_t)n)) == -1)
 		return -1;
-	if (sent < n) {
-		if (keep(c, d, c->worker->hot + sent, (uint32_t)(n - sent)) == 0)
+	if (taken < n) {
+		if (keep(c, d, c->worker->hot + taken, (uint32_t)(n - taken)) == 0)
 			wait_room(c, d);
 		return -1;
 	}
@@ -467,8 +522,6 @@ static void pump(struct conn *c, unsigned d)
 		go = f->spliced ? splice_once(c, d, &carried) : copy_once(c, d, &carried);
 	if (c->state == CONN_CLOSING)
 		return;
-	if (carried > 0)
-		c->active_ms = c->worker->loop.now_ms;
 	f->run += carried;
 	back_to_quiet(c, d, carried);
 	if (!f->spliced)
@@ -499,7 +552,6 @@ void flow_room(struct conn *c, unsigned d, int res)
 	f->waiting_room = false;
 	if (c->state == CONN_CLOSING || res == -ECANCELED)
 		return;
-	c->active_ms = c->worker->loop.now_ms;
 	if (f->piped > 0 && !empty_pipe(c, d))
 		return;
 	flush(c, d);

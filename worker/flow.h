@@ -20,10 +20,10 @@ struct flow {
 	uint32_t pending_at, pending_end, pending_size;
 	uint32_t piped;			/* bytes in the pipe */
 	int pipe[2];			/* -1: none */
-	uint64_t bytes;			/* received from the source */
+	uint64_t bytes, sent;		/* received from the source; taken by the peer's socket */
 	uint64_t run;			/* of them while busy */
 	uint64_t data_turn;		/* the turn of the last completion with data */
-	uint32_t loan_at, loan_len;	/* being sent by the ring out of loan_id */
+	uint32_t loan_len;		/* being sent by the ring out of loan_id */
 	uint16_t loan_id;
 	uint8_t small;			/* wake-ups in a row that carried little */
 	bool busy, spliced;

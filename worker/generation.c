@@ -16,6 +16,8 @@ int generation_adopt(struct worker *w, int image_fd, uint64_t number, struct err
 	close(image_fd);
 	if (r == -1)
 		return -1;
+	if (old.head != NULL)
+		listeners_leave(w, &image);
 	w->image = image;
 	w->generation = number;
 	atomic_store_explicit(&w->block->held, row == IMAGE_NONE ? 0 : (uint64_t)1 << row, memory_order_release);

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -102,33 +103,13 @@ int listeners_bind(struct worker *w, struct err *e)
 
 static void arm(struct worker *w, struct listener *l)
 {
-	if (l->armed || l->gone || w->draining)
+	if (l->armed || l->leaving)
 		return;
 	l->armed = true;
 	io_uring_prep_accept(loop_sqe(&w->loop, l, OP_ACCEPT), l->fd, NULL, NULL, SOCK_CLOEXEC);
 }
 
-void listeners_adopt(struct worker *w)
-{
-	for (struct listener *l = w->listeners, **p = &w->listeners, *next; l != NULL; l = next) {
-		const struct image_listener *named = match_bound(&w->image, &l->addr);
-
-		next = l->next;
-		l->gone = named == NULL;
-		if (named != NULL) {
-			l->index = (uint32_t)(named - image_listener(&w->image, 0));
-			arm(w, l);
-			p = &l->next;
-		} else if (l->armed) {
-			loop_cancel_fd(&w->loop, l->fd);	/* freed by its completion, at the next adoption */
-			p = &l->next;
-		} else {
-			close(l->fd);
-			*p = next;
-			free(l);
-		}
-	}
-}
+/* ---- taking connections ---- */
 
 static void take(struct worker *w, struct listener *l, int fd)
 {
@@ -143,13 +124,37 @@ static void take(struct worker *w, struct listener *l, int fd)
 	conn_accept(w, l, fd, &client);
 }
 
+/* How many wait; what tcp(7) reports of a listening socket is the length of its queue. */
+static unsigned queued(const struct listener *l)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+
+	return getsockopt(l->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 ? info.tcpi_unacked : 0;
+}
+
+/* Takes up to `most` of those that wait, without waiting for more. */
+static void take_queued(struct worker *w, struct listener *l, unsigned most)
+{
+	unsigned n = l->index != IMAGE_NONE ? queued(l) : 0;	/* never adopted: no image says where to */
+
+	for (n = n < most ? n : most; n > 0; n--) {
+		struct pollfd waiting = { .fd = l->fd, .events = POLLIN };
+		int fd;
+
+		/* One that was reset meanwhile has left the queue: a plain accept would wait for the next. */
+		if (poll(&waiting, 1, 0) != 1 || (fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC)) == -1)
+			return;
+		take(w, l, fd);
+	}
+}
+
 /* Out of descriptors: what is queued is taken with the spare one and reset, so that nobody waits for nothing and the
  * ring does not spin on a socket that stays readable. */
 static void shed(struct worker *w, struct listener *l)
 {
 	static struct log_limit limit;
 	const struct linger hard = { 1, 0 };
-
 	struct pollfd waiting = { .fd = l->fd, .events = POLLIN };
 	int fd;
 
@@ -169,30 +174,89 @@ static void shed(struct worker *w, struct listener *l)
 	log_limited(&limit, w->loop.now_ms, LOG_LEVEL_WARNING, "out of descriptors: connections are shed (raise LimitNOFILE)");
 }
 
+/* ---- leaving ---- */
+
+static void forget(struct worker *w, struct listener *l)
+{
+	struct listener **p = &w->listeners;
+
+	while (*p != l)
+		p = &(*p)->next;
+	*p = l->next;
+	close(l->fd);
+	free(l);
+}
+
+static void leave(struct worker *w, struct listener *l)
+{
+	if (l->leaving)
+		return;
+	take_queued(w, l, UINT_MAX);
+	l->leaving = true;
+	if (l->armed)
+		loop_cancel_fd(&w->loop, l->fd);
+	else
+		forget(w, l);
+}
+
+void listeners_leave(struct worker *w, const struct image *next_image)
+{
+	for (struct listener *l = w->listeners, *next; l != NULL; l = next) {
+		next = l->next;
+		if (match_bound(next_image, &l->addr) == NULL)
+			leave(w, l);
+	}
+}
+
+void listeners_adopt(struct worker *w)
+{
+	for (struct listener *l = w->listeners; l != NULL; l = l->next) {
+		const struct image_listener *named = match_bound(&w->image, &l->addr);
+
+		if (named == NULL || l->leaving)
+			continue;	/* one handed over for an image that is still on its way */
+		l->index = (uint32_t)(named - image_listener(&w->image, 0));
+		if (!w->draining)
+			arm(w, l);
+	}
+}
+
+void listeners_stop(struct worker *w)
+{
+	for (struct listener *l = w->listeners, *next; l != NULL; l = next) {
+		next = l->next;
+		leave(w, l);
+	}
+}
+
+/* ---- completions ---- */
+
+#define ACCEPTS_A_TURN 16	/* few are in the completion queue when a worker dies, and others have their turn */
+
 void listener_accepted(struct worker *w, struct listener *l, int res)
 {
 	l->armed = false;
-	if (res >= 0 && l->gone)
+	if (res >= 0 && l->leaving)
 		close(res);
 	else if (res >= 0)
 		take(w, l, res);
-	else if (res != -ECANCELED && res != -ECONNABORTED && !l->gone && !w->draining) {
+	if (l->leaving) {
+		forget(w, l);
+	} else if (res >= 0 || res == -ECANCELED || res == -ECONNABORTED) {
+		take_queued(w, l, ACCEPTS_A_TURN - 1);
+		arm(w, l);
+	} else {
 		shed(w, l);
 		l->armed = true;
 		io_uring_prep_poll_add(loop_sqe(&w->loop, l, OP_LISTEN_READY), l->fd, POLLIN);
-		return;
 	}
-	arm(w, l);
 }
 
 void listener_ready(struct worker *w, struct listener *l)
 {
 	l->armed = false;
-	arm(w, l);
-}
-
-void listeners_stop(struct worker *w)
-{
-	for (struct listener *l = w->listeners; l != NULL; l = l->next)
-		loop_cancel_fd(&w->loop, l->fd);
+	if (l->leaving)
+		forget(w, l);
+	else
+		arm(w, l);
 }

@@ -33,8 +33,12 @@ struct loop {
 	uint64_t turn;
 };
 
-/* Linux 6.1 and io_uring allowed, or -1 with words that say what to do. */
+/* Linux 6.1 and io_uring allowed, or -1 with words that say what to do.  The ring is made disabled: registering buffers
+ * comes next, then loop_enable(). */
 int loop_open(struct loop *, struct err *e);
+
+/* Restricts the ring to the operations of this program, for good, and lets it run. */
+int loop_enable(struct loop *, struct err *e);
 
 /* Never NULL: a full submission queue is submitted mid-turn. */
 struct io_uring_sqe *loop_sqe(struct loop *, void *owner, enum op_kind);

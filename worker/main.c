@@ -139,7 +139,7 @@ static int start(struct worker *w, const char *index, struct err *e)
 	w->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (w->hot == NULL || w->round_robin == NULL || w->spare_fd == -1)
 		return err_set(e, "%m");
-	if (loop_open(&w->loop, e) == -1 || buffers_open(&w->buffers, &w->loop.ring, e) == -1)
+	if (loop_open(&w->loop, e) == -1 || buffers_open(&w->buffers, &w->loop.ring, e) == -1 || loop_enable(&w->loop, e) == -1)
 		return -1;
 	wheel_init(&w->wheel, w->loop.now_ms);
 	return 0;
@@ -220,7 +220,9 @@ int main(int argc, char *argv[])
 	}
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
-	signal(SIGINT, SIG_IGN);		/* a terminal's ^C is the master's business */
+	/* Stopping is the master's business: a terminal's ^C, or a kill of the whole group, must not cut off what drains. */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
 	w->control = w->log.fd = -1;
 	if (start(w, argv[1], &e) == -1) {
 		log_error("%s", e.text);

@@ -66,20 +66,28 @@ static int bind_inbound_source(int fd, const struct addr *to)
 	return bind(fd, (struct sockaddr *)&ss, addr_to_sockaddr(&from, &ss));
 }
 
+void upstream_no_port(struct conn *c)
+{
+	static struct log_limit limit;
+	char to[ADDR_STRLEN];
+
+	count_cluster(c, CLUSTER_C_cx_no_port);
+	log_limited(&limit, c->worker->loop.now_ms, LOG_LEVEL_WARNING,
+	    "no local port left towards %s: connections are shed (net.ipv4.ip_local_port_range)", addr_print(&c->endpoint, to));
+}
+
 static enum conn_end end_of_errno(struct conn *c)
 {
+	static struct log_limit limit;
 	struct worker *w = c->worker;
 
 	c->connect_error = errno;
-	if (errno == EMFILE || errno == ENFILE) {
-		count(w, WORKER_C_shed_descriptors);
-		return END_NO_MEMORY;
-	}
 	if (errno == EADDRNOTAVAIL || errno == EADDRINUSE) {
-		count_cluster(c, CLUSTER_C_cx_no_port);
+		upstream_no_port(c);
 		return END_NO_PORT;
 	}
-	count(w, WORKER_C_shed_memory);
+	count(w, errno == EMFILE || errno == ENFILE ? WORKER_C_shed_descriptors : WORKER_C_shed_memory);
+	log_limited(&limit, w->loop.now_ms, LOG_LEVEL_WARNING, "no socket towards an endpoint: %m: connections are shed");
 	return END_NO_MEMORY;
 }
 
@@ -88,6 +96,7 @@ static bool start(struct conn *c, const struct image_cluster *cluster)
 	const int one = 1;
 	int fd = socket(c->endpoint.family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
 	struct io_uring_sqe *sqe;
+	struct sockaddr_storage ss;
 	socklen_t len;
 
 	if (fd == -1) {
@@ -102,10 +111,10 @@ static bool start(struct conn *c, const struct image_cluster *cluster)
 		c->end = (uint8_t)end_of_errno(c);
 		return false;
 	}
-	len = addr_to_sockaddr(&c->endpoint, &c->connect_to);
+	len = addr_to_sockaddr(&c->endpoint, &ss);
+	memcpy(&c->connect_to, &ss, len);
 	sqe = conn_sqe(c, OP_CONNECT);
-	io_uring_prep_connect(sqe, fd, (struct sockaddr *)&c->connect_to, len);
-	c->connecting_op = true;
+	io_uring_prep_connect(sqe, fd, &c->connect_to.sa, len);
 	return true;
 }
 
@@ -136,6 +145,7 @@ bool upstream_dial(struct conn *c, const struct image *image, const struct image
 		c->end = END_LOOP;
 		return false;
 	}
+	c->dialled = true;
 	row = live_row(&c->worker->live, c->worker->index, c->cluster_slot);
 	live_add(&row->counter[CLUSTER_C_cx_total], 1);
 	live_add(&row->gauge[CLUSTER_G_cx_active], 1);

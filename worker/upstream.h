@@ -9,3 +9,6 @@ struct conn;
 
 /* Chooses and starts.  True: OP_CONNECT is in flight.  False: conn->end says why not. */
 bool upstream_dial(struct conn *, const struct image *, const struct image_cluster *);
+
+/* Counts it and tells the operator. */
+void upstream_no_port(struct conn *);

@@ -10,13 +10,23 @@ void wheel_init(struct wheel *w, uint64_t now_ms)
 	w->done = now_ms / WHEEL_TICK_MS;
 }
 
+static bool is_head(const struct wheel *w, struct timer *const *p)
+{
+	return p >= w->ticks && p < w->ticks + WHEEL_TICKS;
+}
+
 void wheel_clear(struct wheel *w, struct timer *t)
 {
 	if (t->prev == NULL)
 		return;
 	*t->prev = t->next;
-	if (t->next != NULL)
+	if (t->next != NULL) {
 		t->next->prev = t->prev;
+	} else if (is_head(w, t->prev)) {
+		uint32_t i = (uint32_t)(t->prev - w->ticks);
+
+		w->some[i / 64] &= ~((uint64_t)1 << i % 64);
+	}
 	t->prev = NULL;
 	w->set--;
 }
@@ -36,6 +46,7 @@ void wheel_set(struct wheel *w, struct timer *t, uint64_t at_ms)
 	if (t->next != NULL)
 		t->next->prev = &t->next;
 	*list = t;
+	w->some[tick % WHEEL_TICKS / 64] |= (uint64_t)1 << tick % 64;
 	w->set++;
 }
 
@@ -59,18 +70,26 @@ struct timer *wheel_due(struct wheel *w, uint64_t now_ms)
 	return NULL;
 }
 
+/* From tick `from` on, around, to the first that has timers; there is one. */
+static uint32_t ticks_ahead(const struct wheel *w, uint32_t from)
+{
+	const uint32_t words = WHEEL_TICKS / 64;
+	uint64_t word = w->some[from / 64] & ~(uint64_t)0 << from % 64;
+
+	for (uint32_t i = from / 64, n = 0; n <= words; n++, word = w->some[i]) {
+		if (word != 0)
+			return (i * 64 + (uint32_t)__builtin_ctzll(word) + WHEEL_TICKS - from) % WHEEL_TICKS;
+		i = (i + 1) % words;
+	}
+	return WHEEL_TICKS - 1;
+}
+
 int wheel_sleep_ms(const struct wheel *w, uint64_t now_ms)
 {
-	uint64_t now = now_ms / WHEEL_TICK_MS;
+	uint64_t now = now_ms / WHEEL_TICK_MS, next;
 
 	if (w->set == 0)
 		return -1;
-	for (uint64_t i = 1; i <= WHEEL_TICKS; i++) {
-		if (w->ticks[(w->done + i) % WHEEL_TICKS] != NULL) {
-			uint64_t at = (w->done + i) * WHEEL_TICK_MS;
-
-			return w->done + i <= now ? 0 : (int)(at - now_ms);
-		}
-	}
-	return (int)(WHEEL_TICKS * WHEEL_TICK_MS);
+	next = w->done + 1 + ticks_ahead(w, (w->done + 1) % WHEEL_TICKS);
+	return next <= now ? 0 : (int)(next * WHEEL_TICK_MS - now_ms);
 }

@@ -17,6 +17,7 @@ struct timer {
 
 struct wheel {
 	struct timer *ticks[WHEEL_TICKS];
+	uint64_t some[WHEEL_TICKS / 64];	/* a bit for each tick that has timers: every turn asks for the next */
 	uint64_t done;			/* the last tick that was looked at */
 	uint32_t set;			/* timers in it */
 };

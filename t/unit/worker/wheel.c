@@ -57,3 +57,32 @@ Test(wheel, sleeps_no_longer_than_to_the_next_deadline)
 	cr_assert_eq(wheel_due(&w, 5400), NULL);
 	cr_assert_eq(wheel_due(&w, 90000), &t, "a long sleep loses no deadline");
 }
+
+Test(wheel, the_next_of_many_deadlines_is_found_wherever_it_lies)
+{
+	static struct timer t[400];
+	struct wheel w;
+	uint64_t now = 987654321;
+	uint32_t seed = 1, left = 400;
+
+	wheel_init(&w, now);
+	for (int i = 0; i < 400; i++) {
+		seed = seed * 1664525u + 1013904223u;
+		wheel_set(&w, &t[i], now + seed % 16000);
+	}
+	while (left > 0) {		/* sleeping as told to, no deadline fires late */
+		struct timer *due;
+		int ms = wheel_sleep_ms(&w, now);
+
+		cr_assert(ms >= 0 && ms <= 16384 + 16);
+		now += (uint64_t)(ms > 0 ? ms : 1);
+		while ((due = wheel_due(&w, now)) != NULL) {
+			cr_assert(now >= due->at_ms && now - due->at_ms <= 2 * WHEEL_TICK_MS, "%llu ms late",
+			    (unsigned long long)(now - due->at_ms));
+			left--;
+		}
+	}
+	cr_assert_eq(wheel_sleep_ms(&w, now), -1);
+	for (unsigned i = 0; i < WHEEL_TICKS / 64; i++)
+		cr_assert_eq(w.some[i], 0);
+}
