@@ -67,3 +67,14 @@
 	X(log_dropped, "access_log_dropped", "lines dropped: the log is not read fast enough")	\
 	X(spliced_bytes, "spliced_bytes", "bytes that went through splice(2)")			\
 	X(deaths, "deaths", "times this worker died")
+
+/* server.<name>: of the mesh as a whole, beside the sums over the workers */
+#define SERVER_VALUES(X)									\
+	X(uptime, "uptime", "seconds since meshd was started")					\
+	X(concurrency, "concurrency", "workers")						\
+	X(generation, "generation", "number of the newest published generation")		\
+	X(reloads_ok, "reloads_ok", "configurations that were taken")				\
+	X(reloads_failed, "reloads_failed", "configurations that were refused")			\
+	X(intercepting, "intercepting", "1 while the interception rules are in")		\
+	X(log_written, "access_log_written", "lines written to the access log's file")		\
+	X(log_failed, "access_log_failed", "lines lost: the access log's file could not be written")

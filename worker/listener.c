@@ -170,7 +170,7 @@ static void shed(struct worker *w, struct listener *l)
 		live_add(&live_row(&w->live, w->index, image_slot(&w->image, image_listener(&w->image, l->index)->name_index))
 		    ->counter[LISTENER_C_cx_overload_reject], 1);
 	}
-	w->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	w->spare_fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
 	log_limited(&limit, w->loop.now_ms, LOG_LEVEL_WARNING, "out of descriptors: connections are shed (raise LimitNOFILE)");
 }
 

@@ -1,10 +1,10 @@
 pkglibexec_PROGRAMS += meshd-worker
 noinst_LIBRARIES += worker/libworker.a
 worker_libworker_a_SOURCES = \
-	%D%/accesslog.c %D%/accesslog.h %D%/buffers.c %D%/buffers.h %D%/conn.c %D%/conn.h %D%/control.c %D%/control.h \
+	%D%/accesslog.c %D%/accesslog.h %D%/buffers.c %D%/buffers.h %D%/confine.c %D%/confine.h %D%/conn.c %D%/conn.h %D%/control.c %D%/control.h \
 	%D%/generation.c %D%/generation.h %D%/listener.c %D%/listener.h %D%/loop.c %D%/loop.h \
 	%D%/upstream.c %D%/upstream.h %D%/flow.c %D%/flow.h %D%/wheel.c %D%/wheel.h %D%/worker.h
-worker_libworker_a_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS)
+worker_libworker_a_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(SECCOMP_CFLAGS)
 meshd_worker_SOURCES = %D%/main.c
 meshd_worker_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS)
-meshd_worker_LDADD = worker/libworker.a common/libcommon.a $(URING_LIBS)
+meshd_worker_LDADD = worker/libworker.a common/libcommon.a $(URING_LIBS) $(SECCOMP_LIBS)

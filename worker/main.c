@@ -5,6 +5,7 @@
 #include "common/err.h"
 #include "common/heritage.h"
 #include "common/wire.h"
+#include "worker/confine.h"
 #include "worker/conn.h"
 #include "worker/control.h"
 #include "worker/generation.h"
@@ -136,12 +137,17 @@ static int start(struct worker *w, const char *index, struct err *e)
 		return -1;
 	w->hot = malloc(HOT_BUFFER_BYTES);
 	w->round_robin = calloc(LIVE_SLOTS, sizeof(*w->round_robin));
-	w->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	w->spare_fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
 	if (w->hot == NULL || w->round_robin == NULL || w->spare_fd == -1)
 		return err_set(e, "%m");
 	if (loop_open(&w->loop, e) == -1 || buffers_open(&w->buffers, &w->loop.ring, e) == -1 || loop_enable(&w->loop, e) == -1)
 		return -1;
 	wheel_init(&w->wheel, w->loop.now_ms);
+	tzset();			/* gmtime(3) would open a file for it */
+#ifndef MESHD_SANITIZERS		/* they open files and trace themselves */
+	if (confine(e) == -1)
+		return -1;
+#endif
 	return 0;
 }
 

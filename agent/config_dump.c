@@ -1,0 +1,225 @@
+/*
+ * /config_dump: the generation in use in the shapes of Envoy's v3 API, field names in snake_case as its admin prints
+ * them.  Everything can change with a reload, so everything stands under `dynamic_`.
+ */
+#include "agent/answers.h"
+#include "agent/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define TYPE(name) "@type", "type.googleapis.com/" name
+
+static const char *const directions[] = {
+	[DIRECTION_NONE] = "UNSPECIFIED", [DIRECTION_INBOUND] = "INBOUND", [DIRECTION_OUTBOUND] = "OUTBOUND",
+};
+
+/* ---- clusters ---- */
+
+static json_t *load_assignment(const struct agent *a, const struct image_cluster *c)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < c->endpoint_count; i++) {
+		const struct image_endpoint *p = image_endpoint(&a->image, c->first_endpoint + i);
+
+		json_array_append_new(list, json_pack("{s:{s:o}, s:I}", "endpoint", "address", text_address(&p->addr),
+		    "load_balancing_weight", (json_int_t)p->weight));
+	}
+	return json_pack("{s:o, s:[{s:o}]}", "cluster_name", text_json(image_text(&a->image, c->name)),
+	    "endpoints", "lb_endpoints", list);
+}
+
+static json_t *keepalive(const struct image_cluster *c)
+{
+	json_t *k = json_object();
+
+	if (c->keepalive_probes != 0)
+		json_object_set_new(k, "keepalive_probes", json_integer(c->keepalive_probes));
+	if (c->keepalive_time_s != 0)
+		json_object_set_new(k, "keepalive_time", json_integer(c->keepalive_time_s));
+	if (c->keepalive_interval_s != 0)
+		json_object_set_new(k, "keepalive_interval", json_integer(c->keepalive_interval_s));
+	return json_pack("{s:o}", "tcp_keepalive", k);
+}
+
+static json_t *cluster_json(const struct agent *a, const struct image_cluster *c)
+{
+	json_t *j = json_pack("{s:s, s:o, s:s, s:o, s:s, s:I}", TYPE("envoy.config.cluster.v3.Cluster"),
+	    "name", text_json(image_text(&a->image, c->name)),
+	    "type", c->type == CLUSTER_ORIGINAL_DST ? "ORIGINAL_DST" : "STATIC",
+	    "connect_timeout", text_duration(c->connect_timeout_ms),
+	    "lb_policy", c->balancer == BALANCER_CLUSTER_PROVIDED ? "CLUSTER_PROVIDED" : "ROUND_ROBIN",
+	    "per_connection_buffer_limit_bytes", (json_int_t)c->buffer_limit_bytes);
+
+	if (c->type == CLUSTER_STATIC)
+		json_object_set_new(j, "load_assignment", load_assignment(a, c));
+	else if (c->direction == DIRECTION_INBOUND)
+		json_object_set_new(j, "upstream_bind_config", json_pack("{s:{s:s, s:i}}",
+		    "source_address", "address", "127.0.0.6", "port_value", 0));
+	if (c->keepalive)
+		json_object_set_new(j, "upstream_connection_options", keepalive(c));
+	return j;
+}
+
+/* ---- listeners ---- */
+
+static json_t *filter_json(const struct agent *a, const struct image_filter *f)
+{
+	const struct image_tcp_proxy *t = image_tcp_proxy(&a->image, f->index);
+	const struct image_cluster *c = image_cluster(&a->image, t->cluster);
+
+	return json_pack("{s:s, s:{s:s, s:o, s:o, s:o}}", "name", "envoy.filters.network.tcp_proxy", "typed_config",
+	    TYPE("envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"),
+	    "stat_prefix", text_json(image_text(&a->image, t->stat_prefix)),
+	    "cluster", text_json(image_text(&a->image, c->name)),
+	    "idle_timeout", text_duration(t->idle_timeout_ms));
+}
+
+/* As it was written: an unnamed chain has the text "" or, in `live` only, the name of its match. */
+static json_t *chain_json(const struct agent *a, const struct image_chain *c)
+{
+	json_t *j = json_object(), *filters = json_array();
+	const char *name = image_text(&a->image, c->name);
+
+	for (uint32_t i = 0; i < c->filter_count; i++)
+		json_array_append_new(filters, filter_json(a, image_filter(&a->image, c->first_filter + i)));
+	json_object_set_new(j, "filters", filters);
+	if (*name != '\0')
+		json_object_set_new(j, "name", text_json(name));
+	return j;
+}
+
+static json_t *member(json_t *object, const char *key, json_t *(*make)(void))
+{
+	json_t *j = json_object_get(object, key);
+
+	if (j == NULL && json_object_set_new(object, key, make()) == 0)
+		j = json_object_get(object, key);
+	return j;
+}
+
+/* The image has a record for each pair of a destination and a source: each is shown once. */
+static void add_prefix(json_t *match, const char *key, const struct prefix *p)
+{
+	char text[ADDR_STRLEN], *slash;
+	json_t *list, *one, *other;
+	size_t i;
+
+	if (p->family == 0)
+		return;
+	prefix_print(p, text);
+	if ((slash = strchr(text, '/')) == NULL)
+		return;
+	*slash = '\0';
+	one = json_pack("{s:s, s:i}", "address_prefix", text, "prefix_len", atoi(slash + 1));
+	list = member(match, key, json_array);
+	json_array_foreach(list, i, other) {
+		if (json_equal(one, other)) {
+			json_decref(one);
+			return;
+		}
+	}
+	json_array_append_new(list, one);
+}
+
+static json_t *chains_json(const struct agent *a, const struct image_listener *l)
+{
+	json_t *chains = json_array();
+
+	for (uint32_t i = 0; i < l->chain_count; i++)
+		json_array_append_new(chains, chain_json(a, image_chain(&a->image, l->first_chain + i)));
+	for (uint32_t i = 0; i < l->match_count; i++) {
+		const struct image_match *m = image_match(&a->image, l->first_match + i);
+		json_t *chain = json_array_get(chains, m->chain - l->first_chain), *match;
+
+		if (m->port == 0 && m->destination.family == 0 && m->source.family == 0)
+			continue;
+		match = member(chain, "filter_chain_match", json_object);
+		if (m->port != 0)
+			json_object_set_new(match, "destination_port", json_integer(m->port));
+		add_prefix(match, "prefix_ranges", &m->destination);
+		add_prefix(match, "source_prefix_ranges", &m->source);
+	}
+	return chains;
+}
+
+static json_t *listener_json(const struct agent *a, const struct image_listener *l)
+{
+	bool is_virtual = l->kind == LISTENER_VIRTUAL_OUTBOUND || l->kind == LISTENER_VIRTUAL_INBOUND;
+	json_t *more = json_array(), *j = json_pack("{s:s, s:o, s:o, s:o, s:s, s:b, s:I, s:I}",
+	    TYPE("envoy.config.listener.v3.Listener"), "name", text_json(image_text(&a->image, l->name)),
+	    "address", text_address(&image_bind(&a->image, l->first_bind)->addr),
+	    "filter_chains", chains_json(a, l), "traffic_direction", directions[l->direction],
+	    "bind_to_port", l->kind != LISTENER_REAL,
+	    "per_connection_buffer_limit_bytes", (json_int_t)l->buffer_limit_bytes,
+	    "tcp_backlog_size", (json_int_t)l->backlog);
+
+	for (uint32_t i = 1; i < l->bind_count; i++)
+		json_array_append_new(more, json_pack("{s:o}", "address",
+		    text_address(&image_bind(&a->image, l->first_bind + i)->addr)));
+	if (json_array_size(more) > 0)
+		json_object_set(j, "additional_addresses", more);
+	json_decref(more);
+	if (is_virtual)
+		json_object_set_new(j, "use_original_dst", json_true());
+	return j;
+}
+
+/* ---- the whole ---- */
+
+static json_t *version_of(const struct agent *a, json_t **updated_r)
+{
+	uint32_t row = live_generation_row(&a->live, a->generation);
+	uint64_t born = row == IMAGE_NONE ? 0 : live_get(&a->live.head->generations[row].born_ns);
+
+	*updated_r = text_time(born);
+	return json_sprintf("%llu", (unsigned long long)a->generation);
+}
+
+static json_t *listeners_dump(const struct agent *a, json_t *version, json_t *updated)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < image_count(&a->image, SECTION_LISTENERS); i++) {
+		const struct image_listener *l = image_listener(&a->image, i);
+
+		json_array_append_new(list, json_pack("{s:o, s:{s:O, s:o, s:O}}",
+		    "name", text_json(image_text(&a->image, l->name)), "active_state", "version_info", version,
+		    "listener", listener_json(a, l), "last_updated", updated));
+	}
+	return json_pack("{s:s, s:O, s:o}", TYPE("envoy.admin.v3.ListenersConfigDump"), "version_info", version,
+	    "dynamic_listeners", list);
+}
+
+static json_t *clusters_dump(const struct agent *a, json_t *version, json_t *updated)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < image_count(&a->image, SECTION_CLUSTERS); i++)
+		json_array_append_new(list, json_pack("{s:O, s:o, s:O}", "version_info", version,
+		    "cluster", cluster_json(a, image_cluster(&a->image, i)), "last_updated", updated));
+	return json_pack("{s:s, s:O, s:o}", TYPE("envoy.admin.v3.ClustersConfigDump"), "version_info", version,
+	    "dynamic_active_clusters", list);
+}
+
+static json_t *bootstrap_dump(const struct agent *a, json_t *updated)
+{
+	const struct image_settings *s = image_settings(&a->image);
+
+	return json_pack("{s:s, s:{s:{s:o, s:s, s:s}}, s:O}", TYPE("envoy.admin.v3.BootstrapConfigDump"),
+	    "bootstrap", "node", "id", text_json(image_text(&a->image, s->node_id)),
+	    "user_agent_name", "meshd", "user_agent_version", MESHD_VERSION, "last_updated", updated);
+}
+
+unsigned answer_config_dump(const struct agent *a, const struct query *q, FILE *out)
+{
+	json_t *updated, *version = version_of(a, &updated);
+	json_t *dump = json_pack("{s:[o, o, o]}", "configs", bootstrap_dump(a, updated),
+	    clusters_dump(a, version, updated), listeners_dump(a, version, updated));
+
+	(void)q;
+	json_decref(version);
+	json_decref(updated);
+	return text_dump(dump, out) == 0 ? 200 : 500;
+}

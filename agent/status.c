@@ -1,0 +1,235 @@
+/* What meshd says about itself: /meshd/..., /server_info, /ready. */
+#include "agent/answers.h"
+#include "agent/text.h"
+
+#include <string.h>
+
+static uint64_t newest(const struct agent *a)
+{
+	return live_get(&a->live.head->newest);
+}
+
+static bool all_adopted(const struct agent *a)
+{
+	for (uint32_t w = 0; w < a->live.workers; w++) {
+		if (live_get(&a->live.blocks[w].adopted) == 0 || live_get(&a->live.blocks[w].pid) == 0)
+			return false;
+	}
+	return true;
+}
+
+static const char *state_word(const struct agent *a)
+{
+	if (a->ending)
+		return "DRAINING";
+	return all_adopted(a) ? "LIVE" : "INITIALIZING";
+}
+
+static uint64_t uptime_s(const struct agent *a)
+{
+	uint64_t born = live_get(&a->live.head->born_ns), now = text_now_ns();
+
+	return now > born ? (now - born) / 1000000000u : 0;
+}
+
+static json_t *digest_json(const live_word words[4])
+{
+	char hex[65];
+
+	for (unsigned i = 0; i < 32; i++) {
+		uint64_t word = live_get(&words[i / 8]);
+
+		snprintf(hex + 2 * i, 3, "%02x", ((const unsigned char *)&word)[i % 8]);
+	}
+	return json_string(hex);
+}
+
+/* The text may have lost its end. */
+static json_t *source_json(const struct live_generation *g)
+{
+	char source[LIVE_SOURCE_MAX + 1];
+	size_t n = strnlen(g->source, LIVE_SOURCE_MAX);
+
+	memcpy(source, g->source, n);
+	source[n] = '\0';
+	return text_json(source);
+}
+
+static json_t *generation_json(const struct live_generation *g)
+{
+	uint64_t born = live_get(&g->born_ns), now = text_now_ns();
+
+	return json_pack("{s:I, s:o, s:o, s:o, s:I, s:I}", "number", (json_int_t)live_get(&g->number),
+	    "digest", digest_json(g->digest), "source", source_json(g), "born", text_time(born),
+	    "age_s", (json_int_t)(now > born ? (now - born) / 1000000000u : 0),
+	    "size_bytes", (json_int_t)live_get(&g->size_bytes));
+}
+
+static json_t *current_generation(const struct agent *a)
+{
+	uint32_t row = live_generation_row(&a->live, newest(a));
+
+	return row != IMAGE_NONE ? generation_json(&a->live.head->generations[row]) :
+	    json_pack("{s:I}", "number", (json_int_t)newest(a));
+}
+
+static json_t *worker_json(const struct agent *a, uint32_t index)
+{
+	const struct live_block *b = &a->live.blocks[index];
+	uint64_t pid = live_get(&b->pid);
+
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "index", (json_int_t)index, "pid", (json_int_t)pid,
+	    "generation", (json_int_t)live_get(&b->adopted), "sent", (json_int_t)live_get(&b->want),
+	    "connections", (json_int_t)live_get(&b->gauge[WORKER_G_connections]),
+	    "accepted", (json_int_t)live_get(&b->counter[WORKER_C_accepted]),
+	    "deaths", (json_int_t)live_get(&b->counter[WORKER_C_deaths]),
+	    "started", pid != 0 ? text_time(live_get(&b->started_ns)) : json_null());
+}
+
+static json_t *workers_json(const struct agent *a)
+{
+	json_t *list = json_array();
+
+	for (uint32_t w = 0; w < a->live.workers; w++)
+		json_array_append_new(list, worker_json(a, w));
+	return list;
+}
+
+/* ---- what an operator should look at, a line each ---- */
+
+static void say(json_t *list, json_t *line)
+{
+	json_array_append_new(list, line);
+}
+
+static void worker_problems(const struct agent *a, json_t *list)
+{
+	for (uint32_t w = 0; w < a->live.workers; w++) {
+		const struct live_block *b = &a->live.blocks[w];
+		uint64_t adopted = live_get(&b->adopted), deaths = live_get(&b->counter[WORKER_C_deaths]);
+
+		if (live_get(&b->pid) == 0)
+			say(list, json_sprintf("worker %u is not running", w));
+		else if (adopted != newest(a))
+			say(list, json_sprintf("worker %u uses generation %llu, the newest is %llu", w,
+			    (unsigned long long)adopted, (unsigned long long)newest(a)));
+		if (deaths > 0)
+			say(list, json_sprintf("worker %u died %llu times", w, (unsigned long long)deaths));
+	}
+}
+
+static json_t *problems_json(const struct agent *a)
+{
+	uint64_t descriptors = agent_workers_counter(a, WORKER_C_shed_descriptors);
+	uint64_t memory = agent_workers_counter(a, WORKER_C_shed_memory);
+	uint64_t lines = agent_workers_counter(a, WORKER_C_log_dropped) + a->logs.dropped;
+	json_t *list = json_array();
+
+	if (a->control == -1)
+		say(list, json_string("the master is gone"));
+	worker_problems(a, list);
+	if (image_settings(&a->image)->intercept && live_get(&a->live.head->intercepting) == 0)
+		say(list, json_string("interception is configured, but its rules are not in"));
+	if (descriptors > 0)
+		say(list, json_sprintf("%llu connections were shed for want of descriptors", (unsigned long long)descriptors));
+	if (memory > 0)
+		say(list, json_sprintf("%llu connections were shed for want of memory", (unsigned long long)memory));
+	if (lines > 0)
+		say(list, json_sprintf("%llu lines of the access log were lost", (unsigned long long)lines));
+	return list;
+}
+
+/* ---- the answers ---- */
+
+static json_t *interception_json(const struct agent *a)
+{
+	const struct image_settings *s = image_settings(&a->image);
+
+	return json_pack("{s:b, s:b, s:i, s:i}", "configured", (int)s->intercept,
+	    "in", live_get(&a->live.head->intercepting) != 0, "outbound_port", (int)s->outbound_port,
+	    "inbound_port", (int)s->inbound_port);
+}
+
+static json_t *shed_json(const struct agent *a)
+{
+	return json_pack("{s:I, s:I, s:I}",
+	    "descriptors", (json_int_t)agent_workers_counter(a, WORKER_C_shed_descriptors),
+	    "memory", (json_int_t)agent_workers_counter(a, WORKER_C_shed_memory),
+	    "log_lines", (json_int_t)(agent_workers_counter(a, WORKER_C_log_dropped) + a->logs.dropped));
+}
+
+unsigned answer_status(const struct agent *a, const struct query *q, FILE *out)
+{
+	const struct live_head *h = a->live.head;
+	json_t *j = json_pack("{s:s, s:o, s:s, s:I, s:o, s:I, s:o, s:o, s:o, s:{s:I, s:I}, s:o, s:o}",
+	    "version", MESHD_VERSION, "node", text_json(image_text(&a->image, image_settings(&a->image)->node_id)),
+	    "state", state_word(a), "pid", (json_int_t)a->master, "started", text_time(live_get(&h->born_ns)),
+	    "uptime_s", (json_int_t)uptime_s(a), "generation", current_generation(a), "workers", workers_json(a),
+	    "interception", interception_json(a), "reloads", "ok", (json_int_t)live_get(&h->reloads_ok),
+	    "failed", (json_int_t)live_get(&h->reloads_failed), "shed", shed_json(a), "problems", problems_json(a));
+
+	(void)q;
+	return text_dump(j, out) == 0 ? 200 : 500;
+}
+
+static json_t *holders_json(const struct agent *a, unsigned row, uint64_t number)
+{
+	json_t *list = json_array();
+
+	for (uint32_t w = 0; w < a->live.workers; w++) {
+		const struct live_block *b = &a->live.blocks[w];
+
+		if ((live_get(&b->held) >> row & 1) != 0 || live_get(&b->adopted) == number)
+			say(list, json_integer(w));
+	}
+	return list;
+}
+
+unsigned answer_generations(const struct agent *a, const struct query *q, FILE *out)
+{
+	json_t *list = json_array();
+
+	(void)q;
+	for (unsigned row = 0; row < LIVE_GENERATIONS; row++) {
+		const struct live_generation *g = &a->live.head->generations[row];
+		uint64_t number = live_get(&g->number);
+		json_t *one;
+
+		if (number == 0)
+			continue;
+		one = generation_json(g);
+		json_object_set_new(one, "newest", json_boolean(number == newest(a)));
+		json_object_set_new(one, "workers", holders_json(a, row, number));
+		json_array_append_new(list, one);
+	}
+	return text_dump(json_pack("{s:o}", "generations", list), out) == 0 ? 200 : 500;
+}
+
+unsigned answer_version(const struct agent *a, const struct query *q, FILE *out)
+{
+	(void)a;
+	(void)q;
+	return text_dump(json_pack("{s:s}", "version", MESHD_VERSION), out) == 0 ? 200 : 500;
+}
+
+unsigned answer_server_info(const struct agent *a, const struct query *q, FILE *out)
+{
+	json_t *up = text_duration(uptime_s(a) * 1000);
+	json_t *j = json_pack("{s:s, s:s, s:O, s:O, s:{s:I}, s:{s:o}}", "version", "meshd/" MESHD_VERSION,
+	    "state", state_word(a), "uptime_current_epoch", up, "uptime_all_epochs", up,
+	    "command_line_options", "concurrency", (json_int_t)a->live.workers,
+	    "node", "id", text_json(image_text(&a->image, image_settings(&a->image)->node_id)));
+
+	(void)q;
+	json_decref(up);
+	return text_dump(j, out) == 0 ? 200 : 500;
+}
+
+unsigned answer_ready(const struct agent *a, const struct query *q, FILE *out)
+{
+	const char *state = state_word(a);
+
+	(void)q;
+	fprintf(out, "%s\n", state);
+	return strcmp(state, "LIVE") == 0 ? 200 : 503;
+}

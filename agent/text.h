@@ -1,0 +1,21 @@
+/* Small pieces of JSON and time that several answers need. */
+#pragma once
+
+#include "common/addr.h"
+
+#include <jansson.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* A string; bytes that are no UTF-8 become '?', since what an answer shows may come from anywhere. */
+json_t *text_json(const char *);
+/* RFC 3339, UTC, milliseconds; of CLOCK_REALTIME. */
+json_t *text_time(uint64_t ns);
+/* As protobuf's JSON has it: "5s", "0.250s". */
+json_t *text_duration(uint64_t ms);
+/* {"socket_address": {"address": ..., "port_value": ...}} */
+json_t *text_address(const struct addr *);
+uint64_t text_now_ns(void);
+
+/* Writes and frees; NULL (no memory somewhere on the way) writes nothing.  -1: nothing or half of it is written. */
+int text_dump(json_t *, FILE *out);
