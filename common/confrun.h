@@ -13,10 +13,11 @@
 #include <stdint.h>
 
 #define CONFRUN_DEADLINE_MS 20000
+#define CONFRUN_EXIT_MEMORY 3		/* meshd-conf's status where it ran out of memory */
 
 struct confrun_options {
 	const char *program;		/* absolute path of meshd-conf */
-	const char *file;		/* the configuration, as the user named it */
+	const char *file;		/* the configuration, as the user named it; relative: to the working folder */
 	const char *const *folders;	/* files may be opened below these only; NULL: wherever the caller's rights reach */
 	int nfolders;
 	const char *user;		/* the child becomes this user; NULL: stays what the caller is */
@@ -42,5 +43,5 @@ bool confrun_step(struct confrun *);
  */
 int confrun_finish(struct confrun **, int *image_fd_r, int *report_r);
 
-/* The three together, waiting. */
+/* The three together, waiting.  -1 with *report_r -1: nothing ran, *e says why. */
 int confrun(const struct confrun_options *, int *image_fd_r, int *report_r, struct err *e);

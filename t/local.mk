@@ -1,7 +1,11 @@
 # Unit tests mirror the tree, one program for each room; t/run-unit counts their cases.
 UNIT_TESTS =
 if HAVE_CRITERION
-UNIT_TESTS += unit-common unit-worker unit-agent
+UNIT_TESTS += unit-common
+UNIT_TESTS += unit-worker
+UNIT_TESTS += unit-agent
+UNIT_TESTS += unit-conf
+UNIT_TESTS += unit-ctl
 endif
 check_PROGRAMS += $(UNIT_TESTS)
 unit_common_SOURCES = %D%/unit/common/addr.c %D%/unit/common/live.c
@@ -10,9 +14,18 @@ unit_common_LDADD = common/libcommon.a $(CRITERION_LIBS)
 unit_worker_SOURCES = %D%/unit/worker/wheel.c
 unit_worker_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) -Wno-shadow
 unit_worker_LDADD = worker/libworker.a common/libcommon.a $(CRITERION_LIBS)
-unit_agent_SOURCES = %D%/unit/agent/agent.c %D%/unit/agent/fixture.c %D%/unit/agent/fixture.h
+unit_agent_SOURCES = %D%/unit/agent/agent.c %D%/unit/agent/answers.c %D%/unit/agent/fixture.c %D%/unit/agent/fixture.h \
+	%D%/unit/agent/logs.c
 unit_agent_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) $(JANSSON_CFLAGS) -Wno-shadow
 unit_agent_LDADD = agent/libagent.a common/libcommon.a $(CRITERION_LIBS) $(MICROHTTPD_LIBS) $(JANSSON_LIBS) $(PCRE2_LIBS)
+unit_conf_SOURCES = %D%/unit/conf/try.c %D%/unit/conf/try.h %D%/unit/conf/samples.c
+unit_conf_CPPFLAGS = $(AM_CPPFLAGS) -DTEST_SRCDIR='"$(abs_top_srcdir)"'
+unit_conf_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) -Wno-shadow
+unit_conf_LDADD = conf/libconf.a common/libcommon.a $(CRITERION_LIBS) $(LIBCONFIG_LIBS) $(CRYPTO_LIBS)
+unit_ctl_SOURCES = %D%/unit/ctl/forms.c %D%/unit/ctl/meshctl.c %D%/unit/ctl/name.c %D%/unit/ctl/table.c \
+	%D%/unit/agent/fixture.c %D%/unit/agent/fixture.h
+unit_ctl_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) $(JANSSON_CFLAGS) -Wno-shadow
+unit_ctl_LDADD = ctl/libctl.a common/libcommon.a $(CRITERION_LIBS) $(JANSSON_LIBS) $(CURL_LIBS)
 
 EXTRA_DIST += %D%/run-unit %D%/include-rule.sh
 

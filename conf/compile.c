@@ -1,0 +1,333 @@
+/* From a checked model to an image: see compile.h. */
+#include "conf/compile.h"
+
+#include "common/confrun.h"
+#include "common/match.h"
+#include "conf/expand.h"
+#include "conf/matches.h"
+#include "conf/text.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct compiler {
+	const struct config *config;
+	const struct source *source;
+	struct vec sections[SECTION_COUNT];
+	struct text text, where_text;
+	struct image_settings settings;
+	struct arena arena;		/* names put together */
+};
+
+static uint32_t count_of(const struct compiler *c, enum image_section s)
+{
+	return (uint32_t)c->sections[s].count;
+}
+
+static void push(struct compiler *c, enum image_section s, const void *record)
+{
+	vec_push(&c->sections[s], image_record_size(s), record);
+}
+
+/* A name with a row in `live`.  Returns its place in NAMES; SLOTS is as long. */
+static uint32_t add_name(struct compiler *c, enum image_name_kind kind, const char *name)
+{
+	struct image_name n = { kind, text_add(&c->text, name) };
+	uint32_t none = 0;
+
+	push(c, SECTION_NAMES, &n);
+	push(c, SECTION_SLOTS, &none);
+	return count_of(c, SECTION_NAMES) - 1;
+}
+
+static uint32_t add_where(struct compiler *c, const struct origin *o)
+{
+	struct image_where w = { 0 };
+	const char *file;
+
+	source_place(c->source, o->line, &file, &w.line);
+	w.file = text_add(&c->where_text, file);
+	push(c, SECTION_WHERE, &w);
+	return count_of(c, SECTION_WHERE) - 1;
+}
+
+/* all_clusters is sorted, and clusters lie in the image in that order. */
+static uint32_t cluster_index(const struct compiler *c, const char *name)
+{
+	uint32_t lo = 0, hi = c->config->cluster_count;
+
+	while (hi - lo > 1) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (strcmp(c->config->all_clusters[mid]->name, name) <= 0)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static void add_filter(struct compiler *c, const struct filter *f)
+{
+	struct image_filter filter = { .type = FILTER_TCP_PROXY, .index = count_of(c, SECTION_TCP_PROXIES) };
+	struct image_tcp_proxy proxy = { .cluster = cluster_index(c, f->cluster),
+		.stat_prefix = text_add(&c->text, f->stat_prefix), .idle_timeout_ms = f->idle_timeout_ms };
+
+	push(c, SECTION_FILTERS, &filter);
+	push(c, SECTION_TCP_PROXIES, &proxy);
+}
+
+static void add_chain(struct compiler *c, const struct listener *l, const struct chain *chain)
+{
+	const char *name = matches_chain_name(chain, &c->arena);
+	struct image_chain r = { .name = text_add(&c->text, name), .first_filter = count_of(c, SECTION_FILTERS),
+		.filter_count = chain->filters.count };
+
+	r.name_index = add_name(c, NAME_CHAIN, arena_printf(&c->arena, "%s/%s", l->name, name));
+	r.where = add_where(c, &chain->origin);
+	for (uint32_t i = 0; i < chain->filters.count; i++)
+		add_filter(c, LIST_AT(chain->filters, struct filter, i));
+	push(c, SECTION_CHAINS, &r);
+}
+
+static void add_binds(struct compiler *c, const struct listener *l, uint32_t index)
+{
+	for (uint32_t i = 0; i < l->addresses.count; i++) {
+		struct image_bind b = { .addr = LIST_AT(l->addresses, struct addr_item, i)->addr, .listener = index };
+
+		b.addr.port = (uint16_t)l->port;
+		push(c, SECTION_BINDS, &b);
+	}
+}
+
+static void add_matches(struct compiler *c, const struct listener *l, uint32_t first_chain)
+{
+	struct vec *v = &c->sections[SECTION_MATCHES];
+	size_t before = v->count;
+
+	for (uint32_t i = 0; i < l->chains.count; i++)
+		matches_add(LIST_AT(l->chains, struct chain, i), first_chain + i, v);
+	matches_sort((struct image_match *)(void *)v->items + before, v->count - before);
+}
+
+static uint8_t kind_of(const struct listener *l)
+{
+	if (l->use_original_dst)
+		return l->direction == DIRECTION_INBOUND ? LISTENER_VIRTUAL_INBOUND : LISTENER_VIRTUAL_OUTBOUND;
+	return l->bind_to_port ? LISTENER_BOUND : LISTENER_REAL;
+}
+
+static void add_listener(struct compiler *c, const struct listener *l)
+{
+	struct image_listener r = { .name = text_add(&c->text, l->name), .first_bind = count_of(c, SECTION_BINDS),
+		.bind_count = l->addresses.count, .first_match = count_of(c, SECTION_MATCHES),
+		.first_chain = count_of(c, SECTION_CHAINS), .chain_count = l->chains.count,
+		.buffer_limit_bytes = (uint32_t)l->buffer_limit_bytes, .backlog = (uint32_t)l->backlog,
+		.kind = kind_of(l), .direction = (uint8_t)l->direction };
+
+	r.name_index = add_name(c, NAME_LISTENER, l->name);
+	r.where = add_where(c, &l->origin);
+	add_binds(c, l, count_of(c, SECTION_LISTENERS));
+	add_matches(c, l, r.first_chain);
+	r.match_count = count_of(c, SECTION_MATCHES) - r.first_match;
+	for (uint32_t i = 0; i < l->chains.count; i++)
+		add_chain(c, l, LIST_AT(l->chains, struct chain, i));
+	push(c, SECTION_LISTENERS, &r);
+}
+
+static void add_endpoint(struct compiler *c, const struct cluster *k, const struct addr *a)
+{
+	struct image_endpoint e = { .addr = *a, .weight = 1 };
+	char text[ADDR_STRLEN];
+
+	e.name_index = add_name(c, NAME_ENDPOINT, arena_printf(&c->arena, "%s/%s", k->name, addr_print(a, text)));
+	push(c, SECTION_ENDPOINTS, &e);
+}
+
+static void add_cluster(struct compiler *c, const struct cluster *k)
+{
+	struct image_cluster r = { .name = text_add(&c->text, k->name), .first_endpoint = count_of(c, SECTION_ENDPOINTS),
+		.endpoint_count = k->endpoints.count, .connect_timeout_ms = (uint32_t)k->connect_timeout_ms,
+		.buffer_limit_bytes = (uint32_t)k->buffer_limit_bytes, .keepalive = k->keepalive != NULL,
+		.type = (uint8_t)k->type, .balancer = (uint8_t)k->balancer, .direction = (uint8_t)k->direction };
+
+	r.name_index = add_name(c, NAME_CLUSTER, k->name);
+	r.where = add_where(c, &k->origin);
+	if (k->keepalive != NULL) {
+		r.keepalive_probes = (uint32_t)k->keepalive->probes;
+		r.keepalive_time_s = (uint32_t)k->keepalive->time_s;
+		r.keepalive_interval_s = (uint32_t)k->keepalive->interval_s;
+	}
+	for (uint32_t i = 0; i < k->endpoints.count; i++)
+		add_endpoint(c, k, &LIST_AT(k->endpoints, struct addr_item, i)->addr);
+	push(c, SECTION_CLUSTERS, &r);
+}
+
+static int by_first(const void *a, const void *b)
+{
+	const struct image_port_range *x = a, *y = b;
+
+	return (int)x->first - (int)y->first;
+}
+
+/* Sorted, and those that touch made one. */
+static void add_ports(struct compiler *c, const struct list *l, uint32_t *first_r, uint32_t *count_r)
+{
+	struct image_port_range *r = arena_alloc(&c->arena, l->count, sizeof(*r));
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < l->count; i++)
+		r[i] = LIST_AT(*l, struct port_item, i)->range;
+	if (l->count > 0)
+		qsort(r, l->count, sizeof(*r), by_first);
+	for (uint32_t i = 0; i < l->count; i++) {
+		if (n == 0 || r[i].first > r[n - 1].last + 1)
+			r[n++] = r[i];
+		else if (r[i].last > r[n - 1].last)
+			r[n - 1].last = r[i].last;
+	}
+	*first_r = count_of(c, SECTION_PORTS);
+	*count_r = n;
+	for (uint32_t i = 0; i < n; i++)
+		push(c, SECTION_PORTS, &r[i]);
+}
+
+static void add_settings(struct compiler *c)
+{
+	const struct config *f = c->config;
+	struct image_settings *s = &c->settings;
+
+	s->node_id = text_add(&c->text, f->node->id);
+	s->user = text_add(&c->text, f->user);
+	s->agent_user = text_add(&c->text, f->agent_user);
+	s->admin_group = text_add(&c->text, f->admin_group);
+	s->runtime_dir = text_add(&c->text, f->runtime_dir);
+	s->access_log = text_add(&c->text, f->access_log);
+	s->workers = (uint32_t)f->workers;
+	s->drain_time_ms = (uint32_t)f->drain_time_ms;
+	s->outbound_traffic_policy = (uint8_t)f->policy;
+	s->address_count = f->node->addresses.count;
+	for (uint32_t i = 0; i < s->address_count; i++)
+		push(c, SECTION_ADDRESSES, &LIST_AT(f->node->addresses, struct addr_item, i)->addr);
+	if (f->intercept == NULL)
+		return;
+	s->intercept = f->intercept->mode == INTERCEPT_REDIRECT;
+	s->outbound_port = (uint16_t)f->intercept->outbound_port;
+	s->inbound_port = (uint16_t)f->intercept->inbound_port;
+	add_ports(c, &f->intercept->exclude_inbound, &s->first_exclude_inbound, &s->exclude_inbound_count);
+	add_ports(c, &f->intercept->exclude_outbound, &s->first_exclude_outbound, &s->exclude_outbound_count);
+}
+
+static void add_lookup(struct compiler *c)
+{
+	const struct image_bind *binds = (const struct image_bind *)(void *)c->sections[SECTION_BINDS].items;
+	uint32_t n = count_of(c, SECTION_BINDS), size = match_lookup_size(n), none = IMAGE_NONE, *table;
+
+	for (uint32_t i = 0; i < size; i++)
+		push(c, SECTION_LOOKUP, &none);
+	table = (uint32_t *)(void *)c->sections[SECTION_LOOKUP].items;
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t at = addr_hash(&binds[i].addr) & (size - 1);
+
+		while (table[at] != IMAGE_NONE)
+			at = (at + 1) & (size - 1);
+		table[at] = i;
+	}
+}
+
+/* The head's settings and every section before SLOTS, each with its length. */
+static int make_digest(const struct compiler *c, uint8_t digest[32], struct err *e)
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	int ok = ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1 &&
+	    EVP_DigestUpdate(ctx, &c->settings, sizeof(c->settings)) == 1;
+
+	for (int s = 0; ok && s < SECTION_SLOTS; s++) {
+		uint32_t n = count_of(c, s);
+
+		ok = EVP_DigestUpdate(ctx, &n, sizeof(n)) == 1 &&
+		    EVP_DigestUpdate(ctx, c->sections[s].items, n * image_record_size(s)) == 1;
+	}
+	ok = ok && EVP_DigestFinal_ex(ctx, digest, NULL) == 1;
+	EVP_MD_CTX_free(ctx);
+	return ok ? 0 : err_set(e, "SHA-256: libcrypto refuses");
+}
+
+static size_t round_up(size_t n)
+{
+	return (n + 7) & ~(size_t)7;
+}
+
+static int write_all(int fd, const char *bytes, size_t n, struct err *e)
+{
+	for (size_t done = 0; done < n;) {
+		ssize_t r = pwrite(fd, bytes + done, n - done, (off_t)done);
+
+		if (r == -1 && errno == EINTR)
+			continue;
+		if (r <= 0)
+			return err_set(e, "writing the image: %m");
+		done += (size_t)r;
+	}
+	return 0;
+}
+
+static int write_image(const struct compiler *c, int fd, struct err *e)
+{
+	struct image_head head = { .magic = IMAGE_MAGIC, .layout = IMAGE_LAYOUT, .settings = c->settings };
+	size_t at = round_up(sizeof(head)), bytes;
+	char *image;
+	int r;
+
+	for (int s = 0; s < SECTION_COUNT; s++) {
+		head.sections[s] = (struct image_span){ (uint32_t)(at / 8), count_of(c, s) };
+		at = round_up(at + c->sections[s].count * image_record_size(s));
+		if (at > IMAGE_SIZE_MAX)
+			return err_set(e, "the image would be larger than %u MiB", IMAGE_SIZE_MAX >> 20);
+	}
+	head.size_bytes = (uint32_t)at;
+	if (make_digest(c, head.digest, e) == -1)
+		return -1;
+	if ((image = calloc(1, at)) == NULL)
+		_exit(CONFRUN_EXIT_MEMORY);
+	memcpy(image, &head, sizeof(head));
+	for (int s = 0; s < SECTION_COUNT; s++) {
+		bytes = c->sections[s].count * image_record_size(s);
+		if (bytes > 0)
+			memcpy(image + (size_t)head.sections[s].at * 8, c->sections[s].items, bytes);
+	}
+	r = write_all(fd, image, at, e);
+	free(image);
+	return r;
+}
+
+static void take_text(struct compiler *c, struct text *t, enum image_section s)
+{
+	text_add(t, "");
+	c->sections[s] = t->bytes;
+	t->bytes = (struct vec){ 0 };
+	text_free(t);
+}
+
+int compile(const struct config *config, const struct source *source, int fd, struct err *e)
+{
+	struct compiler c = { .config = config, .source = source };
+	int r;
+
+	add_settings(&c);
+	for (uint32_t i = 0; i < config->listener_count; i++)
+		add_listener(&c, config->all_listeners[i]);
+	for (uint32_t i = 0; i < config->cluster_count; i++)
+		add_cluster(&c, config->all_clusters[i]);
+	add_lookup(&c);
+	take_text(&c, &c.text, SECTION_TEXT);
+	take_text(&c, &c.where_text, SECTION_WHERE_TEXT);
+	r = write_image(&c, fd, e);
+	for (int s = 0; s < SECTION_COUNT; s++)
+		vec_free(&c.sections[s]);
+	arena_free(&c.arena);
+	return r;
+}

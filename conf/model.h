@@ -1,0 +1,130 @@
+/*
+ * A configuration in memory, whatever reader it came from: what keys.c has rows for, filled by a reader, completed by
+ * expand.c, judged by check.c, flattened by compile.c.  Numbers are uint64_t throughout, so that a row says type and
+ * place and nothing more.
+ */
+#pragma once
+
+#include "common/addr.h"
+#include "common/image.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct key_group;
+
+/* Where an object stands: enough to name it in an error.  Every object begins with one. */
+struct origin {
+	const struct origin *parent;		/* NULL: the top level */
+	const char *key;			/* under which it stands in its parent */
+	uint32_t index;				/* in a list; IMAGE_NONE: it is not in one */
+	uint32_t line;				/* of the expanded text (source.h) */
+	const struct key_group *group;
+	uint32_t *lines;			/* of each key of the group, 0: not given */
+	bool flawed;				/* something in it could not be read, and has been reported */
+};
+
+struct list {
+	void *items;				/* addr_item, prefix_item, port_item, or objects */
+	uint32_t count;
+};
+
+struct addr_item {
+	struct addr addr;
+	uint32_t line;
+};
+
+struct prefix_item {
+	struct prefix prefix;
+	uint32_t line;
+};
+
+struct port_item {
+	struct image_port_range range;
+	uint32_t line;
+};
+
+struct node {
+	struct origin origin;
+	const char *id;
+	struct list addresses;
+};
+
+enum intercept_mode { INTERCEPT_NONE, INTERCEPT_REDIRECT };
+
+struct intercept {
+	struct origin origin;
+	uint64_t mode, outbound_port, inbound_port;
+	struct list exclude_inbound, exclude_outbound;
+};
+
+struct filter {
+	struct origin origin;
+	uint64_t type;
+	const char *cluster, *stat_prefix;
+	uint64_t idle_timeout_ms;
+};
+
+struct chain_match {
+	struct origin origin;
+	uint64_t port;				/* 0: any */
+	struct list destinations, sources;	/* empty: any */
+};
+
+struct chain {
+	struct origin origin;
+	const char *name;			/* NULL: unnamed */
+	struct chain_match *match;		/* NULL: everything */
+	struct list filters;
+};
+
+struct listener {
+	struct origin origin;
+	const char *name;
+	struct list addresses;
+	uint64_t port, bind_to_port, direction, use_original_dst, buffer_limit_bytes, backlog;
+	struct list chains;
+};
+
+struct keepalive {
+	struct origin origin;
+	uint64_t probes, time_s, interval_s;
+};
+
+struct cluster {
+	struct origin origin;
+	const char *name;
+	uint64_t type, direction, balancer, connect_timeout_ms, buffer_limit_bytes;
+	struct keepalive *keepalive;		/* NULL: off */
+	struct list endpoints;
+};
+
+struct inbound {
+	struct origin origin;
+	uint64_t port, protocol, idle_timeout_ms, connect_timeout_ms;
+	struct addr_item endpoint;		/* family 0: not given */
+};
+
+struct service {
+	struct origin origin;
+	const char *name;
+	uint64_t port, protocol, idle_timeout_ms, connect_timeout_ms;
+	struct list addresses, endpoints;
+};
+
+struct config {
+	struct origin origin;
+	struct node *node;
+	uint64_t workers, drain_time_ms, policy;
+	const char *user, *agent_user, *admin_group, *runtime_dir, *access_log;
+	struct intercept *intercept;		/* NULL: no virtual listeners, no rules */
+	struct list listeners, clusters, inbound, services;
+
+	/* From expand.c on: everything, the generated ones too, sorted by name; those without a name are left out. */
+	struct listener **all_listeners;
+	struct cluster **all_clusters;
+	uint32_t listener_count, cluster_count;
+	bool incomplete;			/* a cluster may be missing only because it could not be read */
+};
+
+#define LIST_AT(list, type, i) (&((type *)(list).items)[i])

@@ -1,0 +1,224 @@
+/* The rows of keys.h: every key of the configuration. */
+#include "conf/keys.h"
+
+#define AT(type, field) .offset = offsetof(struct type, field)
+#define RANGE(lo, hi) .min = lo, .max = hi
+#define LATER(key) { .name = key, .type = KEY_LATER, .about = "not supported yet" }
+#define GROUP(type, rows) { #type, sizeof(struct type), rows, sizeof(rows) / sizeof((rows)[0]) }
+#define NAME_RANGE RANGE("1", "231")		/* IMAGE_NAME_MAX and its nought */
+#define PORT_RANGE RANGE("1", "65535")
+#define LIST_RANGE RANGE("0", "100000")
+#define IDLE_RANGE RANGE("0s", "8760h")
+#define CONNECT_RANGE RANGE("1ms", "10min")
+#define BUFFER_RANGE RANGE("4k", "64m")
+
+_Static_assert(IMAGE_NAME_MAX == 232, "NAME_RANGE says it too");
+
+static const struct key_word directions[] = {
+	{ "unspecified", DIRECTION_NONE, false }, { "inbound", DIRECTION_INBOUND, false },
+	{ "outbound", DIRECTION_OUTBOUND, false }, { 0 },
+};
+static const struct key_word protocols[] = {
+	{ "tcp", 0, false }, { "http", 0, true }, { "http2", 0, true }, { "https", 0, true }, { "grpc", 0, true },
+	{ "grpc-web", 0, true }, { "tls", 0, true }, { "udp", 0, true }, { "mongo", 0, true }, { "mysql", 0, true },
+	{ "redis", 0, true }, { "http_proxy", 0, true }, { "auto", 0, true }, { 0 },
+};
+static const struct key_word modes[] = {
+	{ "redirect", INTERCEPT_REDIRECT, false }, { "none", INTERCEPT_NONE, false }, { "tproxy", 0, true }, { 0 },
+};
+static const struct key_word policies[] = {
+	{ "allow_any", POLICY_ALLOW_ANY, false }, { "registry_only", POLICY_REGISTRY_ONLY, false }, { 0 },
+};
+static const struct key_word cluster_types[] = {
+	{ "static", CLUSTER_STATIC, false }, { "original_dst", CLUSTER_ORIGINAL_DST, false }, { "strict_dns", 0, true },
+	{ "logical_dns", 0, true }, { "eds", 0, true }, { 0 },
+};
+static const struct key_word balancers[] = {
+	{ "round_robin", BALANCER_ROUND_ROBIN, false }, { "cluster_provided", BALANCER_CLUSTER_PROVIDED, false },
+	{ "least_request", 0, true }, { "random", 0, true }, { "ring_hash", 0, true }, { "maglev", 0, true }, { 0 },
+};
+static const struct key_word filter_types[] = {
+	{ "tcp_proxy", FILTER_TCP_PROXY, false }, { "http", 0, true }, { "http_connection_manager", 0, true },
+	{ "rbac", 0, true }, { "local_ratelimit", 0, true }, { "ext_authz", 0, true }, { "mongo_proxy", 0, true },
+	{ "mysql_proxy", 0, true }, { "redis_proxy", 0, true }, { 0 },
+};
+
+static const struct key node_rows[] = {
+	{ .name = "id", .type = KEY_TEXT, AT(node, id), NAME_RANGE, .def = "meshd", .about = "name of this proxy" },
+	{ .name = "address", .type = KEY_IPS, AT(node, addresses), RANGE("0", "256"),
+	  .about = "further addresses of this host, beside those of its interfaces (NAT)" },
+	LATER("namespace"), LATER("labels"), LATER("cluster"), LATER("locality"), LATER("metadata"),
+};
+static const struct key_group node_group = GROUP(node, node_rows);
+
+static const struct key intercept_rows[] = {
+	{ .name = "mode", .type = KEY_WORD, .flags = KEY_START_ONLY, AT(intercept, mode), .words = modes, .def = "redirect",
+	  .about = "who sets the rules: meshd, or somebody else" },
+	{ .name = "outbound_port", .type = KEY_INTEGER, .flags = KEY_START_ONLY, AT(intercept, outbound_port), PORT_RANGE,
+	  .def = "15001", .about = "of the virtual outbound listener" },
+	{ .name = "inbound_port", .type = KEY_INTEGER, .flags = KEY_START_ONLY, AT(intercept, inbound_port), PORT_RANGE,
+	  .def = "15006", .about = "of the virtual inbound listener" },
+	{ .name = "exclude_inbound_ports", .type = KEY_PORTS, AT(intercept, exclude_inbound), RANGE("0", "1000"),
+	  .about = "ports that incoming connections reach directly" },
+	{ .name = "exclude_outbound_ports", .type = KEY_PORTS, AT(intercept, exclude_outbound), RANGE("0", "1000"),
+	  .about = "ports that outgoing connections reach directly" },
+	LATER("port"), LATER("dns_port"), LATER("exclude_outbound_ranges"), LATER("include_outbound_ranges"),
+	LATER("include_inbound_ports"), LATER("on_exit"),
+};
+static const struct key_group intercept_group = GROUP(intercept, intercept_rows);
+
+static const struct key filter_rows[] = {
+	{ .name = "type", .type = KEY_WORD, .flags = KEY_REQUIRED, AT(filter, type), .words = filter_types,
+	  .about = "what the filter does" },
+	{ .name = "cluster", .type = KEY_TEXT, .flags = KEY_REQUIRED, AT(filter, cluster), NAME_RANGE,
+	  .about = "where connections go" },
+	{ .name = "stat_prefix", .type = KEY_TEXT, AT(filter, stat_prefix), NAME_RANGE,
+	  .about = "name in statistics; the cluster's unless given" },
+	{ .name = "idle_timeout", .type = KEY_MILLISECONDS, AT(filter, idle_timeout_ms), IDLE_RANGE, .def = "1h",
+	  .about = "without a byte either way for so long a connection is closed; 0s: never" },
+	LATER("weighted_clusters"), LATER("access_log"), LATER("max_connect_attempts"), LATER("hash_policy"),
+};
+static const struct key_group filter_group = GROUP(filter, filter_rows);
+
+static const struct key match_rows[] = {
+	{ .name = "destination_port", .type = KEY_INTEGER, AT(chain_match, port), PORT_RANGE,
+	  .about = "original destination port; any unless given" },
+	{ .name = "prefix_ranges", .type = KEY_PREFIXES, AT(chain_match, destinations), RANGE("0", "10000"),
+	  .about = "original destination addresses; any unless given" },
+	{ .name = "source_prefix_ranges", .type = KEY_PREFIXES, AT(chain_match, sources), RANGE("0", "10000"),
+	  .about = "addresses of the client; any unless given" },
+	LATER("server_names"), LATER("transport_protocol"), LATER("application_protocols"), LATER("source_ports"),
+	LATER("source_type"), LATER("direct_source_prefix_ranges"),
+};
+static const struct key_group match_group = GROUP(chain_match, match_rows);
+
+static const struct key chain_rows[] = {
+	{ .name = "name", .type = KEY_TEXT, AT(chain, name), NAME_RANGE, .about = "name within its listener" },
+	{ .name = "filter_chain_match", .type = KEY_GROUP, AT(chain, match), .group = &match_group,
+	  .about = "which connections; all unless given" },
+	{ .name = "filters", .type = KEY_GROUPS, .flags = KEY_REQUIRED, AT(chain, filters), RANGE("1", "1"),
+	  .group = &filter_group, .about = "what is done with them: one filter today" },
+	LATER("transport_socket"), LATER("tls"),
+};
+static const struct key_group chain_group = GROUP(chain, chain_rows);
+
+static const struct key listener_rows[] = {
+	{ .name = "name", .type = KEY_TEXT, .flags = KEY_REQUIRED, AT(listener, name), NAME_RANGE, .about = "its name" },
+	{ .name = "address", .type = KEY_IPS, .flags = KEY_REQUIRED, AT(listener, addresses), RANGE("1", "64"),
+	  .about = "where it listens, or which original destinations it takes" },
+	{ .name = "port", .type = KEY_INTEGER, .flags = KEY_REQUIRED, AT(listener, port), PORT_RANGE, .about = "its port" },
+	{ .name = "bind_to_port", .type = KEY_BOOL, AT(listener, bind_to_port), .def = "true",
+	  .about = "false: no socket, a virtual listener hands connections over" },
+	{ .name = "traffic_direction", .type = KEY_WORD, AT(listener, direction), .words = directions, .def = "unspecified",
+	  .about = "which way its connections go" },
+	{ .name = "use_original_dst", .type = KEY_BOOL, AT(listener, use_original_dst), .def = "false",
+	  .about = "true: a virtual listener" },
+	{ .name = "per_connection_buffer_limit_bytes", .type = KEY_SIZE, AT(listener, buffer_limit_bytes), BUFFER_RANGE,
+	  .def = "1m", .about = "held at most for a slow peer, each direction of each connection" },
+	{ .name = "tcp_backlog_size", .type = KEY_INTEGER, AT(listener, backlog), RANGE("1", "65535"), .def = "1024",
+	  .about = "connections that the kernel queues" },
+	{ .name = "filter_chains", .type = KEY_GROUPS, .flags = KEY_REQUIRED, AT(listener, chains), RANGE("1", "100000"),
+	  .group = &chain_group, .about = "the most specific match takes the connection" },
+	LATER("listener_filters"), LATER("protocol"), LATER("max_connections"), LATER("access_log"), LATER("transparent"),
+	LATER("connection_balance_config"), LATER("tls"),
+};
+static const struct key_group listener_group = GROUP(listener, listener_rows);
+
+static const struct key keepalive_rows[] = {
+	{ .name = "keepalive_probes", .type = KEY_INTEGER, AT(keepalive, probes), RANGE("0", "127"), .def = "0",
+	  .about = "unanswered ones that end a connection; 0: the system's value" },
+	{ .name = "keepalive_time", .type = KEY_SECONDS, AT(keepalive, time_s), RANGE("0s", "32767s"), .def = "0s",
+	  .about = "of silence before the first; 0s: the system's value" },
+	{ .name = "keepalive_interval", .type = KEY_SECONDS, AT(keepalive, interval_s), RANGE("0s", "32767s"), .def = "0s",
+	  .about = "between two of them; 0s: the system's value" },
+};
+static const struct key_group keepalive_group = GROUP(keepalive, keepalive_rows);
+
+static const struct key cluster_rows[] = {
+	{ .name = "name", .type = KEY_TEXT, .flags = KEY_REQUIRED, AT(cluster, name), NAME_RANGE, .about = "its name" },
+	{ .name = "type", .type = KEY_WORD, AT(cluster, type), .words = cluster_types, .def = "static",
+	  .about = "where endpoints come from: this file, or the connection's original destination" },
+	{ .name = "traffic_direction", .type = KEY_WORD, AT(cluster, direction), .words = directions, .def = "unspecified",
+	  .about = "which way its connections go" },
+	{ .name = "lb_policy", .type = KEY_WORD, AT(cluster, balancer), .words = balancers,
+	  .about = "how an endpoint is chosen; round_robin, with original_dst cluster_provided, unless given" },
+	{ .name = "connect_timeout", .type = KEY_MILLISECONDS, AT(cluster, connect_timeout_ms), CONNECT_RANGE, .def = "5s",
+	  .about = "for opening a connection" },
+	{ .name = "tcp_keepalive", .type = KEY_GROUP, AT(cluster, keepalive), .group = &keepalive_group,
+	  .about = "its presence switches keepalive on" },
+	{ .name = "per_connection_buffer_limit_bytes", .type = KEY_SIZE, AT(cluster, buffer_limit_bytes), BUFFER_RANGE,
+	  .def = "1m", .about = "held at most for a slow peer, each direction of each connection" },
+	{ .name = "endpoints", .type = KEY_ENDPOINTS, AT(cluster, endpoints), LIST_RANGE,
+	  .about = "where to connect to; with none every connection is closed" },
+	LATER("circuit_breakers"), LATER("outlier_detection"), LATER("health_checks"), LATER("load_assignment"),
+	LATER("transport_socket"), LATER("tls"), LATER("max_requests_per_connection"), LATER("dns_lookup_family"),
+	LATER("common_lb_config"), LATER("upstream_bind_config"),
+};
+static const struct key_group cluster_group = GROUP(cluster, cluster_rows);
+
+static const struct key inbound_rows[] = {
+	{ .name = "port", .type = KEY_INTEGER, .flags = KEY_REQUIRED, AT(inbound, port), PORT_RANGE,
+	  .about = "that the application serves" },
+	{ .name = "protocol", .type = KEY_WORD, .flags = KEY_REQUIRED, AT(inbound, protocol), .words = protocols,
+	  .about = "what it speaks there" },
+	{ .name = "endpoint", .type = KEY_ENDPOINT, AT(inbound, endpoint),
+	  .about = "where the application listens; 127.0.0.1 and the port unless given" },
+	{ .name = "idle_timeout", .type = KEY_MILLISECONDS, AT(inbound, idle_timeout_ms), IDLE_RANGE, .def = "1h",
+	  .about = "as of a tcp_proxy" },
+	{ .name = "connect_timeout", .type = KEY_MILLISECONDS, AT(inbound, connect_timeout_ms), CONNECT_RANGE, .def = "5s",
+	  .about = "as of a cluster" },
+	LATER("tls"), LATER("name"),
+};
+static const struct key_group inbound_group = GROUP(inbound, inbound_rows);
+
+static const struct key service_rows[] = {
+	{ .name = "name", .type = KEY_TEXT, .flags = KEY_REQUIRED, AT(service, name), NAME_RANGE, .about = "its name" },
+	{ .name = "port", .type = KEY_INTEGER, .flags = KEY_REQUIRED, AT(service, port), PORT_RANGE,
+	  .about = "that clients connect to" },
+	{ .name = "protocol", .type = KEY_WORD, .flags = KEY_REQUIRED, AT(service, protocol), .words = protocols,
+	  .about = "what it speaks there" },
+	{ .name = "addresses", .type = KEY_IPS, AT(service, addresses), RANGE("1", "1000"),
+	  .about = "that clients connect to; any unless given" },
+	{ .name = "endpoints", .type = KEY_ENDPOINTS, .flags = KEY_REQUIRED, AT(service, endpoints), LIST_RANGE,
+	  .about = "where the service runs" },
+	{ .name = "idle_timeout", .type = KEY_MILLISECONDS, AT(service, idle_timeout_ms), IDLE_RANGE, .def = "1h",
+	  .about = "as of a tcp_proxy" },
+	{ .name = "connect_timeout", .type = KEY_MILLISECONDS, AT(service, connect_timeout_ms), CONNECT_RANGE, .def = "5s",
+	  .about = "as of a cluster" },
+	LATER("tls"), LATER("hosts"), LATER("lb_policy"),
+};
+static const struct key_group service_group = GROUP(service, service_rows);
+
+static const struct key top_rows[] = {
+	{ .name = "node", .type = KEY_GROUP, .flags = KEY_ALWAYS, AT(config, node), .group = &node_group,
+	  .about = "who this proxy is" },
+	{ .name = "workers", .type = KEY_INTEGER, .flags = KEY_START_ONLY, AT(config, workers), RANGE("0", "64"), .def = "0",
+	  .about = "worker processes; 0: one for each usable core" },
+	{ .name = "user", .type = KEY_ACCOUNT, .flags = KEY_START_ONLY, AT(config, user), RANGE("1", "32"), .def = "meshd",
+	  .about = "that workers run as" },
+	{ .name = "agent_user", .type = KEY_ACCOUNT, .flags = KEY_START_ONLY, AT(config, agent_user), RANGE("1", "32"),
+	  .def = "meshd-agent", .about = "that the agent runs as" },
+	{ .name = "admin_group", .type = KEY_ACCOUNT, .flags = KEY_START_ONLY, AT(config, admin_group), RANGE("1", "32"),
+	  .def = "meshd-admin", .about = "whose members may use meshctl" },
+	{ .name = "runtime_dir", .type = KEY_PATH, .flags = KEY_START_ONLY, AT(config, runtime_dir), RANGE("1", "90"),
+	  .def = "/run/meshd", .about = "folder of the sockets" },
+	{ .name = "access_log", .type = KEY_PATH, AT(config, access_log), RANGE("0", "1023"), .def = "",
+	  .about = "a line for each connection goes there; \"\": off" },
+	{ .name = "drain_time", .type = KEY_MILLISECONDS, AT(config, drain_time_ms), RANGE("0s", "1h"), .def = "5s",
+	  .about = "that open connections get when meshd stops" },
+	{ .name = "intercept", .type = KEY_GROUP, AT(config, intercept), .group = &intercept_group,
+	  .about = "catch the connections of this host's programs" },
+	{ .name = "outbound_traffic_policy", .type = KEY_WORD, AT(config, policy), .words = policies, .def = "allow_any",
+	  .about = "what becomes of connections to destinations that this file does not name" },
+	{ .name = "listeners", .type = KEY_GROUPS, AT(config, listeners), LIST_RANGE, .group = &listener_group,
+	  .about = "full form: where connections come from" },
+	{ .name = "clusters", .type = KEY_GROUPS, AT(config, clusters), LIST_RANGE, .group = &cluster_group,
+	  .about = "full form: where connections go" },
+	{ .name = "inbound", .type = KEY_GROUPS, .flags = KEY_PLAIN, AT(config, inbound), LIST_RANGE,
+	  .group = &inbound_group, .about = "plain form: ports that this host's application serves" },
+	{ .name = "services", .type = KEY_GROUPS, .flags = KEY_PLAIN, AT(config, services), LIST_RANGE,
+	  .group = &service_group, .about = "plain form: services that this host's programs use" },
+	LATER("route_configs"), LATER("istio"), LATER("secrets"), LATER("tls"), LATER("dns"), LATER("tracing"),
+	LATER("metrics"), LATER("orphan_timeout"), LATER("xds"),
+};
+const struct key_group keys_top = GROUP(config, top_rows);

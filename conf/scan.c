@@ -1,0 +1,261 @@
+/* Reading a file's characters as libconfig will: see scan.h. */
+#include "conf/scan.h"
+
+#include "conf/source.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+_Static_assert(sizeof(((struct scan_nesting *)0)->levels) / sizeof(struct scan_level) == SOURCE_NESTING_MAX + 1,
+    "a level for each group and the top");
+
+static int fail(struct scan *s, uint32_t line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static int fail(struct scan *s, uint32_t line, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(s->error, sizeof(s->error), fmt, ap);
+	va_end(ap);
+	s->error_line = line;
+	return -1;
+}
+
+static void emit(struct scan *s, const char *bytes, size_t n)
+{
+	vec_bytes(s->text, bytes, n);
+}
+
+static int peek(const struct scan *s, size_t ahead)
+{
+	return s->at + ahead < s->size ? (unsigned char)s->bytes[s->at + ahead] : -1;
+}
+
+static void skip_line_comment(struct scan *s)
+{
+	while (s->at < s->size && s->bytes[s->at] != '\n')
+		s->at++;
+}
+
+static int skip_comment(struct scan *s)
+{
+	uint32_t began = s->line;
+
+	for (s->at += 2; s->at < s->size; s->at++) {
+		if (s->bytes[s->at] == '\n') {
+			s->line++;
+			emit(s, "\n", 1);
+		}
+		if (s->bytes[s->at] == '*' && peek(s, 1) == '/') {
+			s->at += 2;
+			emit(s, " ", 1);
+			return 0;
+		}
+	}
+	return fail(s, began, "this comment has no end");
+}
+
+static int copy_string(struct scan *s)
+{
+	size_t began = s->at++;
+
+	for (; s->at < s->size; s->at++) {
+		int c = peek(s, 0);
+
+		if (c == '"') {
+			s->at++;
+			emit(s, s->bytes + began, s->at - began);
+			return 0;
+		}
+		if (c == '\\' && peek(s, 1) == 'x' && peek(s, 2) == '0' && peek(s, 3) == '0')
+			return fail(s, s->line, "a string must not have the byte 0x00");
+		if (c == '\\' && peek(s, 1) >= ' ')
+			s->at++;
+		else if (c == '\n')
+			break;
+		else if ((c < ' ' && c != '\t') || c == 0x7f)
+			return fail(s, s->line, "a string must not have the byte 0x%02x", c);
+	}
+	return fail(s, s->line, "this string does not end on its line");
+}
+
+static void copy_name(struct scan *s)
+{
+	size_t began = s->at;
+
+	while (isalnum(peek(s, 0)) || peek(s, 0) == '_' || peek(s, 0) == '-' || peek(s, 0) == '*')
+		s->at++;
+	emit(s, s->bytes + began, s->at - began);
+}
+
+/* libconfig wraps what does not fit, and takes a hexadecimal without L for an int. */
+static int copy_number(struct scan *s)
+{
+	char word[64];
+	size_t began = s->at, n;
+	long long value;
+	char *end;
+	bool hex;
+
+	while (isalnum(peek(s, 0)) || (peek(s, 0) != -1 && strchr("+-.", peek(s, 0)) != NULL))
+		s->at++;
+	n = s->at - began;
+	if (n >= sizeof(word))
+		return fail(s, s->line, "this number is too long");
+	memcpy(word, s->bytes + began, n);
+	word[n] = '\0';
+	emit(s, word, n);
+	hex = word[0] == '0' && (word[1] == 'x' || word[1] == 'X');
+	errno = 0;
+	value = strtoll(word, &end, hex ? 16 : 10);
+	if (end[strspn(end, "L")] != '\0')
+		return 0;			/* a float, or nothing that libconfig knows */
+	if (errno == ERANGE || (hex && *end == '\0' && value > INT_MAX))
+		return fail(s, s->line, "%s is too large a number", word);
+	return 0;
+}
+
+static int open_level(struct scan *s, char c)
+{
+	struct scan_nesting *n = s->nesting;
+
+	if (n->depth == SOURCE_NESTING_MAX)
+		return fail(s, s->line, "more than %d groups and lists in each other", SOURCE_NESTING_MAX);
+	n->levels[++n->depth] = (struct scan_level){ c, s->file, s->line, 0 };
+	return 0;
+}
+
+static int close_level(struct scan *s, char c)
+{
+	struct scan_nesting *n = s->nesting;
+	struct scan_level *level = &n->levels[n->depth];
+	char fits = c == '}' ? '{' : c == ')' ? '(' : '[';
+
+	if (n->depth == s->depth_before)
+		return fail(s, s->line, "\"%c\" closes nothing", c);
+	if (level->open != fits)
+		return fail(s, s->line, "\"%c\" does not close the \"%c\" of line %u", c, level->open, level->line);
+	n->depth--;
+	return 0;
+}
+
+/* @include "path", alone on its line. */
+static int read_include(struct scan *s)
+{
+	const char *start = s->bytes + s->at, *end = memchr(start, '\n', s->size - s->at), *p = start + 8, *quote;
+	size_t n;
+
+	if (end == NULL)
+		end = s->bytes + s->size;
+	if ((size_t)(end - start) < 8 || memcmp(start, "@include", 8) != 0)
+		return fail(s, s->line, "\"@\" is known in @include \"file\" only");
+	while (p < end && (*p == ' ' || *p == '\t'))
+		p++;
+	quote = p < end && *p == '"' ? memchr(p + 1, '"', (size_t)(end - p - 1)) : NULL;
+	if (quote == NULL || quote == p + 1)
+		return fail(s, s->line, "@include needs a file in quotes: @include \"file\"");
+	n = (size_t)(quote - p - 1);
+	if (n >= sizeof(s->path))
+		return fail(s, s->line, "@include: the path is too long");
+	memcpy(s->path, p + 1, n);
+	s->path[n] = '\0';
+	for (const char *c = s->path; c < s->path + n; c++) {
+		if ((unsigned char)*c < ' ' || *c == 0x7f || *c == '\\')
+			return fail(s, s->line, "@include: the path has a backslash or a control character");
+	}
+	for (p = quote + 1; p < end && (*p == ' ' || *p == '\t' || *p == '\r'); p++)
+		;
+	if (p < end && *p != '#' && !(p + 1 < end && p[0] == '/' && p[1] == '/'))
+		return fail(s, s->line, "@include stands alone on its line");
+	s->at = (size_t)(end - s->bytes);
+	return 1;
+}
+
+static bool begins_line(const struct scan *s)
+{
+	size_t i = s->at;
+
+	while (i > 0 && (s->bytes[i - 1] == ' ' || s->bytes[i - 1] == '\t'))
+		i--;
+	return i == 0 || s->bytes[i - 1] == '\n';
+}
+
+static int count_setting(struct scan *s)
+{
+	if (++s->nesting->levels[s->nesting->depth].settings > SOURCE_SETTINGS_MAX)
+		return fail(s, s->line, "more than %d settings in one group", SOURCE_SETTINGS_MAX);
+	return 0;
+}
+
+static int copy_mark(struct scan *s, int c)
+{
+	char one = (char)c;
+	int r = 0;
+
+	if (c == '{' || c == '(' || c == '[')
+		r = open_level(s, one);
+	else if (c == '}' || c == ')' || c == ']')
+		r = close_level(s, one);
+	else if (c == '=' || c == ':')
+		r = count_setting(s);
+	else if (c != ',' && c != ';')
+		return c > ' ' && c < 0x7f ? fail(s, s->line, "\"%c\" has no meaning here", c) :
+		    fail(s, s->line, "the byte 0x%02x has no meaning here", c);
+	s->at++;
+	emit(s, &one, 1);
+	return r;
+}
+
+static int copy_space(struct scan *s, int c)
+{
+	if (c == '\n')
+		s->line++;
+	emit(s, c == '\n' ? "\n" : " ", 1);
+	s->at++;
+	return 0;
+}
+
+/* One token.  1: an @include. */
+static int step(struct scan *s)
+{
+	int c = peek(s, 0);
+
+	if (c == '\n' || c == ' ' || c == '\t' || c == '\r' || c == '\f')
+		return copy_space(s, c);
+	if (c == '#' || (c == '/' && peek(s, 1) == '/'))
+		return skip_line_comment(s), 0;
+	if (c == '/' && peek(s, 1) == '*')
+		return skip_comment(s);
+	if (c == '"')
+		return copy_string(s);
+	if (isalpha(c) || c == '*')
+		return copy_name(s), 0;
+	if (isdigit(c) || c == '+' || c == '-' || c == '.')
+		return copy_number(s);
+	if (c == '@')
+		return begins_line(s) ? read_include(s) : fail(s, s->line, "@include stands alone on its line");
+	return copy_mark(s, c);
+}
+
+enum scan_result scan_next(struct scan *s)
+{
+	const struct scan_level *level;
+
+	while (s->at < s->size) {
+		int r = step(s);
+
+		if (r != 0)
+			return r == 1 ? SCAN_INCLUDE : SCAN_ERROR;
+	}
+	if (s->nesting->depth == s->depth_before)
+		return SCAN_END;
+	level = &s->nesting->levels[s->nesting->depth];
+	fail(s, level->line, "this \"%c\" is not closed in this file", level->open);
+	return SCAN_ERROR;
+}

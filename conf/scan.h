@@ -1,0 +1,35 @@
+/*
+ * Reading a file's characters as libconfig will: where comments, strings, numbers and groups begin and end, so that
+ * @include is seen where it counts and what would upset the parser is refused here, with its own line.
+ */
+#pragma once
+
+#include "conf/memory.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct scan_nesting {
+	struct scan_level {
+		char open;
+		uint32_t file, line, settings;
+	} levels[33];			/* SOURCE_NESTING_MAX and the top */
+	uint32_t depth;
+};
+
+enum scan_result { SCAN_END, SCAN_INCLUDE, SCAN_ERROR };
+
+struct scan {
+	const char *bytes;		/* of one file */
+	size_t size, at;
+	uint32_t file, line;		/* line: of what is at `at` */
+	uint32_t depth_before;		/* groups open where the file began: it may not close them */
+	struct scan_nesting *nesting;
+	struct vec *text;		/* what libconfig gets is added here */
+	char path[4096];		/* SCAN_INCLUDE: what stands in its string */
+	char error[256];		/* SCAN_ERROR */
+	uint32_t error_line;
+};
+
+/* On until the end, an @include (its line is consumed but for the newline), or an error. */
+enum scan_result scan_next(struct scan *);

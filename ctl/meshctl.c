@@ -1,0 +1,93 @@
+/* meshctl: shows and steers a running meshd.  The commands, each with its flags; what they do lies beside this file. */
+#include "ctl/ctl.h"
+#include "ctl/options.h"
+
+static const struct flag stats_flags[] = {
+	{ "nonzero", NULL, "leave out what is nought", false }, { 0 }
+};
+static const struct flag reload_flags[] = {
+	{ "wait", NULL, "answer when every worker has adopted", false },
+	{ "timeout", "TIME", "wait so long at most (default 30s)", false }, { 0 }
+};
+static const struct flag listener_flags[] = {
+	{ "address", "IP", "listeners at this address", false },
+	{ "port", "PORT", "listeners at this port", false },
+	{ "type", "TYPE", "listeners of this type: TCP, HTTP", false },
+	{ "verbose", NULL, "a row for each filter chain (=false: for each listener)", false }, { 0 }
+};
+static const struct flag cluster_flags[] = {
+	{ "fqdn", "TEXT", "clusters whose name contains this", false },
+	{ "port", "PORT", "clusters of this port", false },
+	{ "subset", "NAME", "clusters of this subset", false },
+	{ "direction", "WORD", "inbound or outbound", false }, { 0 }
+};
+static const struct flag endpoint_flags[] = {
+	{ "address", "IP", "endpoints at this address", false },
+	{ "port", "PORT", "endpoints at this port", false },
+	{ "status", "WORD", "healthy, unhealthy, ...", false },
+	{ "cluster", "NAME", "endpoints of this cluster", false }, { 0 }
+};
+static const struct flag all_flags[] = {
+	{ "verbose", NULL, "a row for each filter chain (=false: for each listener)", false }, { 0 }
+};
+
+static const struct command proxy_config[] = {
+	{ "listener", "l", NULL, command_listener, NULL, 0, 0, listener_flags, "listeners and their filter chains" },
+	{ "cluster", "c", NULL, command_cluster, NULL, 0, 0, cluster_flags, "clusters" },
+	{ "endpoint", "ep", NULL, command_endpoint, NULL, 0, 0, endpoint_flags, "endpoints" },
+	{ "all", "a", NULL, command_all, NULL, 0, 0, all_flags, "all of them" },
+	{ 0 }
+};
+
+static const struct command intercept[] = {
+	{ "apply", NULL, NULL, command_intercept_apply, NULL, 0, 0, NULL, "put the rules in" },
+	{ "clear", NULL, NULL, command_intercept_clear, NULL, 0, 0, NULL, "take the rules out" },
+	{ 0 }
+};
+
+static const struct command commands[] = {
+	{ "status", NULL, NULL, command_status, NULL, 0, 0, NULL, "how meshd is, and what needs a look" },
+	{ "stats", NULL, NULL, command_stats, "[FILTER]", 0, 1, stats_flags, "counters whose name matches (a regular expression)" },
+	{ "proxy-config", "pc", proxy_config, NULL, NULL, 0, 0, NULL, "the configuration in use, as istioctl shows it" },
+	{ "reload", NULL, NULL, command_reload, NULL, 0, 0, reload_flags, "read the configuration anew" },
+	{ "generations", NULL, NULL, command_generations, NULL, 0, 0, NULL, "configurations in use, and by which worker" },
+	{ "intercept", NULL, intercept, NULL, NULL, 0, 0, NULL, "the rules that catch traffic" },
+	{ "version", NULL, NULL, command_version, NULL, 0, 0, NULL, "of meshctl and of meshd" },
+	{ 0 }
+};
+
+static int help(const struct ctl *c)
+{
+	if (c->command != NULL)
+		options_usage_of(stdout, c->command);
+	else
+		options_usage(stdout, commands);
+	return 0;
+}
+
+int main(int argc, char *argv[])
+{
+	const char *form;
+	struct ctl c;
+	int r = options_parse(&c, commands, &form, argc, argv);
+
+	if (r == 1)
+		return help(&c);
+	if (r == -1) {
+		if (c.command != NULL && c.command->flags != NULL)
+			options_usage_of(stderr, c.command);
+		else if (c.command == NULL)
+			options_usage(stderr, commands);
+		return 2;
+	}
+	if ((c.out = output_open(form, stdout)) == NULL) {
+		ctl_complain("-o %s: short, json or yaml is needed", form);
+		return 2;
+	}
+	r = c.command->run(&c);
+	if (output_close(&c.out) == -1 && r == 0) {
+		ctl_complain("not all could be printed: %m");
+		r = 1;
+	}
+	return r;
+}

@@ -1,0 +1,220 @@
+/* The command line: see options.h. */
+#include "ctl/options.h"
+
+#include "common/control.h"
+
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+void ctl_complain(const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("meshctl: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+}
+
+/* ---- what a command reads ---- */
+
+static int flag_index(const struct command *command, const char *name)
+{
+	for (int i = 0; command->flags != NULL && command->flags[i].name != NULL; i++) {
+		if (strcmp(command->flags[i].name, name) == 0)
+			return i;
+	}
+	return -1;
+}
+
+const char *ctl_flag(const struct ctl *c, const char *name)
+{
+	int i = flag_index(c->command, name);
+
+	return i == -1 ? NULL : c->given[i];
+}
+
+bool ctl_switch(const struct ctl *c, const char *name, bool otherwise)
+{
+	const char *value = ctl_flag(c, name);
+
+	return value == NULL ? otherwise : strcmp(value, "false") != 0;
+}
+
+int ctl_port(const struct ctl *c, const char *name)
+{
+	const char *value = ctl_flag(c, name);
+	size_t n = value == NULL ? 0 : strspn(value, "0123456789");
+
+	if (value == NULL)
+		return 0;
+	if (n > 0 && n <= 5 && value[n] == '\0' && atoi(value) > 0 && atoi(value) <= 65535)
+		return atoi(value);
+	ctl_complain("--%s %s: not a port", name, value);
+	return -1;
+}
+
+/* ---- words ---- */
+
+static void print_flag(FILE *to, const struct flag *f)
+{
+	char left[64];
+
+	snprintf(left, sizeof(left), "%s%s%s%s", f->name[1] == '\0' ? "-" : "--", f->name, f->value != NULL ? " " : "",
+	    f->value != NULL ? f->value : "");
+	fprintf(to, "  %-24s %s\n", left, f->words);
+}
+
+void options_usage_of(FILE *to, const struct command *c)
+{
+	fprintf(to, "usage: meshctl %s%s%s%s%s\n%s\n", c->name, c->sub != NULL ? " COMMAND" : "",
+	    c->flags != NULL ? " [FLAGS]" : "", c->operands != NULL ? " " : "", c->operands != NULL ? c->operands : "", c->words);
+	for (const struct command *s = c->sub; s != NULL && s->name != NULL; s++)
+		fprintf(to, "  %s%s%-*s %s\n", s->name, s->alias != NULL ? "|" : "",
+		    22 - (int)strlen(s->name), s->alias != NULL ? s->alias : "", s->words);
+	for (const struct flag *f = c->flags; f != NULL && f->name != NULL; f++)
+		print_flag(to, f);
+}
+
+void options_usage(FILE *to, const struct command *commands)
+{
+	fputs("usage: meshctl [-r RUNDIR] [-o short|json|yaml] COMMAND ...\n", to);
+	for (const struct command *c = commands; c->name != NULL; c++)
+		fprintf(to, "  %s%s%-*s %s\n", c->name, c->alias != NULL ? "|" : "",
+		    22 - (int)strlen(c->name), c->alias != NULL ? c->alias : "", c->words);
+	fputs("meshctl COMMAND -h says more about one; meshctl(1) says all.\n", to);
+}
+
+/* ---- parsing ---- */
+
+#define FIRST_FLAG 256			/* what getopt_long(3) gives for the command's first long flag */
+
+struct parse {
+	char letters[32];
+	struct option longs[CTL_FLAGS_MAX + 4];
+};
+
+static void prepare(struct parse *p, const struct command *c, bool stop_at_word)
+{
+	static const struct option global[] = {
+		{ "rundir", required_argument, NULL, 'r' }, { "output", required_argument, NULL, 'o' },
+		{ "help", no_argument, NULL, 'h' },
+	};
+	int n = 3;
+
+	memset(p, 0, sizeof(*p));
+	snprintf(p->letters, sizeof(p->letters), "%sr:o:h", stop_at_word ? "+" : "");
+	memcpy(p->longs, global, sizeof(global));
+	for (int i = 0; c != NULL && c->flags != NULL && c->flags[i].name != NULL; i++) {
+		const struct flag *f = &c->flags[i];
+
+		if (f->name[1] == '\0')
+			strncat(strcat(p->letters, f->name), f->value != NULL ? ":" : "", 2);
+		else
+			p->longs[n++] = (struct option){ f->name, f->value != NULL ? required_argument : optional_argument,
+			    NULL, FIRST_FLAG + i };
+	}
+}
+
+static int take_flag(struct ctl *c, int index, const char *value)
+{
+	const struct flag *f = &c->command->flags[index];
+
+	if (f->value == NULL && value == NULL)
+		value = "true";
+	if (f->value == NULL && strcmp(value, "true") != 0 && strcmp(value, "false") != 0) {
+		ctl_complain("--%s=%s: true or false is needed", f->name, value);
+		return -1;
+	}
+	if (!f->repeated) {
+		c->given[index] = value;
+		return 0;
+	}
+	if (c->nfolders == (int)(sizeof(c->folders) / sizeof(c->folders[0]))) {
+		ctl_complain("-%s: more than %d", f->name, c->nfolders);
+		return -1;
+	}
+	c->folders[c->nfolders++] = value;
+	return 0;
+}
+
+/* Flags up to the first word (stop_at_word) or all of them. */
+static int take_flags(struct ctl *c, const char **form_r, int argc, char *argv[], bool stop_at_word)
+{
+	struct parse p;
+	int got;
+
+	prepare(&p, c->command, stop_at_word);
+	optind = 0;			/* glibc: begin anew */
+	while ((got = getopt_long(argc, argv, p.letters, p.longs, NULL)) != -1) {
+		char letter[2] = { (char)got, '\0' };
+
+		if (got == 'r')
+			c->rundir = optarg;
+		else if (got == 'o')
+			*form_r = optarg;
+		else if (got == 'h')
+			return 1;
+		else if (got == '?')
+			return -1;
+		else if (take_flag(c, got >= FIRST_FLAG ? got - FIRST_FLAG : flag_index(c->command, letter), optarg) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+static const struct command *find(const struct command *c, const char *name)
+{
+	for (; c->name != NULL; c++) {
+		if (strcmp(c->name, name) == 0 || (c->alias != NULL && strcmp(c->alias, name) == 0))
+			return c;
+	}
+	return NULL;
+}
+
+/* The word that names the command, and where it has them, its subcommand. */
+static int take_words(struct ctl *c, const struct command *commands, const char **form_r, int *argc, char ***argv)
+{
+	while (commands != NULL) {
+		const struct command *found;
+		int r = take_flags(c, form_r, *argc, *argv, true);
+
+		if (r != 0)
+			return r;
+		*argc -= optind;
+		*argv += optind;
+		if (*argc == 0) {
+			ctl_complain(c->command == NULL ? "a command is needed" : "%s: a command is needed",
+			    c->command == NULL ? "" : c->command->name);
+			return -1;
+		}
+		if ((found = find(commands, (*argv)[0])) == NULL) {
+			ctl_complain("no command \"%s\"", (*argv)[0]);
+			return -1;
+		}
+		c->command = found;
+		commands = found->sub;
+	}
+	return 0;
+}
+
+int options_parse(struct ctl *c, const struct command *commands, const char **form_r, int argc, char *argv[])
+{
+	int r;
+
+	*c = (struct ctl){ .rundir = RUNDIR_DEFAULT };
+	*form_r = "short";
+	if ((r = take_words(c, commands, form_r, &argc, &argv)) != 0)
+		return r;
+	if ((r = take_flags(c, form_r, argc, argv, false)) != 0)
+		return r;
+	c->noperands = argc - optind;
+	c->operands = argv + optind;
+	if (c->noperands >= c->command->least && c->noperands <= c->command->most)
+		return 0;
+	ctl_complain("%s: %s", c->command->name, c->noperands < c->command->least ? "an operand is missing" : "too many operands");
+	return -1;
+}

@@ -1,0 +1,340 @@
+/* Answering meshctl: see control.h. */
+#include "master/control.h"
+
+#include "common/control.h"
+#include "common/log.h"
+#include "common/wire.h"
+#include "master/intercept.h"
+#include "master/master.h"
+#include "master/publish.h"
+#include "master/reload.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define CLIENTS		   16
+#define REQUEST_MS	   5000		/* from connect to request */
+#define WAIT_DEFAULT_MS	   30000u
+#define WAIT_MOST_MS	   600000u
+#define ACCEPTS_PER_TURN   8
+#define ACCEPT_PAUSE_MS	   200		/* out of descriptors: the socket stays readable, so it is not looked at */
+
+enum client_state {
+	CLIENT_FREE,
+	CLIENT_ASKING,		/* its request is awaited */
+	CLIENT_LOADING,		/* for the load with its ticket */
+	CLIENT_ADOPTING,	/* for all workers to adopt `generation` */
+	CLIENT_RULES,		/* for iptables */
+};
+
+struct client {
+	struct control *k;
+	enum client_state state;
+	struct source socket;
+	struct alarm deadline;
+	bool wait;
+	uint64_t ticket, generation;
+	unsigned life;		/* counts its uses: rules may be done after their client has gone */
+};
+
+struct control {
+	struct master *m;
+	struct source listener;
+	struct alarm pause;
+	struct client clients[CLIENTS];
+};
+
+/* What iptables was asked for by a client that may be another one by then. */
+struct errand {
+	struct control *k;
+	unsigned client, life;
+	bool apply;
+};
+
+/* ---- clients ---- */
+
+static void free_client(struct client *c)
+{
+	struct master *m = c->k->m;
+
+	loop_remove(&m->loop, &c->socket);
+	alarm_unset(&m->loop, &c->deadline);
+	close(c->socket.fd);
+	c->socket.fd = -1;
+	c->state = CLIENT_FREE;
+	c->life++;
+	if (c->k->pause.at_ms == 0)
+		c->k->listener.events = POLLIN;
+}
+
+static void answer(struct client *c, bool ok, const char *text, int report_fd)
+{
+	struct master *m = c->k->m;
+	struct control_reply r = { .magic = CONTROL_MAGIC, .status = ok ? 0 : 1 };
+
+	r.generation = generation_number(m->generations);
+	snprintf(r.text, sizeof(r.text), "%.*s", (int)strcspn(text, "\n"), text);
+	/* One reply on a fresh socket always has room; a client that is gone misses it. */
+	record_send(c->socket.fd, &r, sizeof(r), report_fd);
+	free_client(c);
+}
+
+static bool is_member(const struct ucred *who, gid_t group, int sock)
+{
+	gid_t groups[256];
+	socklen_t len = sizeof(groups);
+
+	if (who->uid == 0 || who->gid == group)
+		return true;
+	/* The groups it had when it connected, as the kernel knows them. */
+	if (getsockopt(sock, SOL_SOCKET, SO_PEERGROUPS, groups, &len) == -1)
+		return false;
+	for (size_t i = 0; i < len / sizeof(groups[0]); i++) {
+		if (groups[i] == group)
+			return true;
+	}
+	return false;
+}
+
+static bool is_allowed(const struct control *k, int sock)
+{
+	struct ucred who;
+	socklen_t len = sizeof(who);
+
+	return getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0 && is_member(&who, k->m->fixed.admin_gid, sock);
+}
+
+/* ---- verbs ---- */
+
+static void wait_for_workers(struct client *c)
+{
+	c->generation = generation_number(c->k->m->generations);
+	c->state = CLIENT_ADOPTING;
+}
+
+static void rules_done(void *arg, bool ok, const struct err *e)
+{
+	struct errand *r = arg;
+	struct client *c = &r->k->clients[r->client];
+
+	master_set_intercepting(r->k->m);
+	if (!ok)
+		log_error("interception: %s", e->text);
+	if (c->life == r->life && c->state == CLIENT_RULES)
+		answer(c, ok, ok ? (r->apply ? "interception rules are in" : "interception rules are out") : e->text, -1);
+	free(r);
+}
+
+static void start_rules(struct client *c, bool apply)
+{
+	struct control *k = c->k;
+	struct errand *r = malloc(sizeof(*r));
+	struct rules rules;
+	int started;
+
+	if (r == NULL) {
+		answer(c, false, "out of memory", -1);
+		return;
+	}
+	*r = (struct errand){ k, (unsigned)(c - k->clients), c->life, apply };
+	c->state = CLIENT_RULES;
+	master_rules(k->m, &rules);
+	started = apply ? intercept_apply(k->m->intercept, &rules, rules_done, r)
+	    : intercept_clear(k->m->intercept, rules_done, r);
+	if (started == -1) {
+		free(r);
+		answer(c, false, "out of memory", -1);
+	}
+}
+
+static void carry_out(struct client *c, const struct control_request *q)
+{
+	struct master *m = c->k->m;
+	uint32_t ms = q->timeout_ms != 0 ? q->timeout_ms : WAIT_DEFAULT_MS;
+
+	if (master_stopping(m)) {
+		answer(c, false, "meshd is stopping", -1);
+		return;
+	}
+	alarm_set(&m->loop, &c->deadline, ms < WAIT_MOST_MS ? ms : WAIT_MOST_MS);
+	switch (q->verb) {
+	case CONTROL_RELOAD:
+		c->wait = q->flags & CONTROL_WAIT;
+		c->state = CLIENT_LOADING;
+		c->ticket = reload_request(m->reload);
+		return;
+	case CONTROL_INTERCEPT_APPLY:
+		if (!m->fixed.intercept)
+			answer(c, false, "the configuration sets no rules (intercept.mode)", -1);
+		else if (m->phase != PHASE_RUNNING)
+			answer(c, false, "meshd is not ready yet", -1);
+		else
+			start_rules(c, true);
+		return;
+	case CONTROL_INTERCEPT_CLEAR:
+		start_rules(c, false);
+		return;
+	default:
+		answer(c, false, "unknown request", -1);
+	}
+}
+
+static void client_ready(void *arg, short revents)
+{
+	struct client *c = arg;
+	struct control_request q;
+	int r;
+
+	(void)revents;
+	r = record_receive(c->socket.fd, &q, sizeof(q), NULL);
+	if (r == -1 && errno == EAGAIN)
+		return;
+	if (r == 0 || c->state != CLIENT_ASKING)
+		free_client(c);		/* gone, or says more than was asked: what it began goes on */
+	else if (r == -1 || q.magic != CONTROL_MAGIC)
+		answer(c, false, "not a request of this version of meshctl", -1);
+	else
+		carry_out(c, &q);
+}
+
+static void client_late(void *arg)
+{
+	struct client *c = arg;
+	struct master *m = c->k->m;
+	char text[600], who[400];
+
+	switch (c->state) {
+	case CLIENT_ADOPTING:
+		master_name_slow(m, c->generation, who, sizeof(who));
+		snprintf(text, sizeof(text), "generation %llu is published, not adopted in time by %s",
+		    (unsigned long long)c->generation, who);
+		answer(c, false, text, -1);
+		break;
+	case CLIENT_ASKING:
+		free_client(c);
+		break;
+	default:
+		answer(c, false, "not done in time; it goes on", -1);
+	}
+}
+
+/* ---- coming in ---- */
+
+static void take_client(struct control *k, struct client *c, int fd)
+{
+	c->socket.fd = fd;
+	c->state = CLIENT_ASKING;
+	if (!loop_add(&k->m->loop, &c->socket)) {
+		free_client(c);
+		return;
+	}
+	alarm_set(&k->m->loop, &c->deadline, REQUEST_MS);
+	if (!is_allowed(k, fd))
+		answer(c, false, "only root and members of admin_group may ask this", -1);
+}
+
+static struct client *free_place(struct control *k)
+{
+	for (int i = 0; i < CLIENTS; i++) {
+		if (k->clients[i].state == CLIENT_FREE)
+			return &k->clients[i];
+	}
+	return NULL;
+}
+
+static void come_in(void *arg, short revents)
+{
+	struct control *k = arg;
+	struct client *c;
+
+	(void)revents;
+	for (int n = 0; n < ACCEPTS_PER_TURN; n++) {
+		int fd;
+
+		if ((c = free_place(k)) == NULL) {
+			k->listener.events = 0;		/* until one leaves */
+			return;
+		}
+		fd = accept4(k->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (fd == -1 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+			k->listener.events = 0;
+			alarm_set(&k->m->loop, &k->pause, ACCEPT_PAUSE_MS);
+		}
+		if (fd == -1)
+			return;
+		take_client(k, c, fd);
+	}
+}
+
+static void look_again(void *arg)
+{
+	struct control *k = arg;
+
+	k->listener.events = POLLIN;
+}
+
+struct control *control_open(struct master *m, int listen_fd, struct err *e)
+{
+	struct control *k = calloc(1, sizeof(*k));
+
+	if (k == NULL) {
+		err_set(e, "control socket: out of memory");
+		return NULL;
+	}
+	k->m = m;
+	k->pause = (struct alarm){ .ring = look_again, .arg = k };
+	k->listener = (struct source){ .fd = listen_fd, .events = POLLIN, .ready = come_in, .arg = k };
+	for (int i = 0; i < CLIENTS; i++) {
+		struct client *c = &k->clients[i];
+
+		c->k = k;
+		c->socket = (struct source){ .fd = -1, .events = POLLIN, .ready = client_ready, .arg = c };
+		c->deadline = (struct alarm){ .ring = client_late, .arg = c };
+	}
+	loop_add(&m->loop, &k->listener);
+	return k;
+}
+
+void control_stop(struct control *k)
+{
+	for (int i = 0; i < CLIENTS; i++) {
+		if (k->clients[i].state > CLIENT_ASKING)
+			answer(&k->clients[i], false, "meshd is stopping", -1);
+	}
+}
+
+/* ---- answers that others bring ---- */
+
+void control_loaded(struct control *k, uint64_t ticket, bool ok, const char *text, int report_fd)
+{
+	for (int i = 0; i < CLIENTS; i++) {
+		struct client *c = &k->clients[i];
+
+		if (c->state != CLIENT_LOADING || c->ticket > ticket)
+			continue;
+		if (ok && c->wait)
+			wait_for_workers(c);
+		else
+			answer(c, ok, text, report_fd);
+	}
+}
+
+void control_settle(struct control *k)
+{
+	char text[96];
+
+	for (int i = 0; i < CLIENTS; i++) {
+		struct client *c = &k->clients[i];
+
+		if (c->state != CLIENT_ADOPTING || c->generation > master_slowest(k->m) || k->m->rules_generation != 0)
+			continue;
+		snprintf(text, sizeof(text), "generation %llu is adopted by all workers", (unsigned long long)c->generation);
+		answer(c, true, text, -1);
+	}
+}

@@ -1,0 +1,28 @@
+/*
+ * Setting and clearing interception rules: one iptables-restore transaction for each family, run as a child with a
+ * deadline while the loop goes on.  Jobs are carried out one after the other, in order.
+ */
+#pragma once
+
+#include "common/err.h"
+#include "master/loop.h"
+#include "master/rules.h"
+
+#include <stdbool.h>
+
+struct intercept;
+
+struct intercept *intercept_open(struct loop *, struct err *e);
+
+/* Called once, perhaps before intercept_apply() or intercept_clear() returns.  ok: done (also: there was nothing to
+ * clear).  Else *e says why, and what was in before is in still. */
+typedef void intercept_done(void *arg, bool ok, const struct err *e);
+
+/* Copies what it needs.  -1: no memory, and done is not called. */
+int intercept_apply(struct intercept *, const struct rules *, intercept_done *, void *arg);
+int intercept_clear(struct intercept *, intercept_done *, void *arg);
+
+/* Rules are in, as far as we know. */
+bool intercept_is_applied(const struct intercept *);
+/* A job runs or waits. */
+bool intercept_is_busy(const struct intercept *);

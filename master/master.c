@@ -1,0 +1,494 @@
+/* From the first configuration to running, and from SIGTERM to the end: see master.h. */
+#include "master/master.h"
+
+#include "common/control.h"
+#include "common/log.h"
+#include "common/program.h"
+#include "master/addresses.h"
+#include "master/control.h"
+#include "master/cpus.h"
+#include "master/intercept.h"
+#include "master/notify.h"
+#include "master/publish.h"
+#include "master/reload.h"
+#include "master/rundir.h"
+#include "master/sockets.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PIPE_BYTES    (1 << 20)
+#define START_MS      15000		/* for all workers to adopt generation 1 */
+#define DRAIN_MORE_MS 2000		/* past drain_time, before SIGKILL */
+#define LAST_LINES_MS 2000		/* for the agent to write what is in the pipes */
+#define TICK_MS	      500
+
+/* ---- the access log ---- */
+
+int log_file_open(const char *path, struct err *e)
+{
+	/* O_NONBLOCK: a pipe without a reader is an error, not a wait */
+	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+
+	if (fd == -1)
+		err_set(e, "%s: %m", path);
+	return fd;
+}
+
+void master_set_log_file(struct master *m, int fd, const char *path)
+{
+	if (m->log_file != -1)
+		close(m->log_file);
+	m->log_file = fd;
+	snprintf(m->log_path, sizeof(m->log_path), "%s", path);
+	m->agent.log_file_wanted = true;
+	child_tell(&m->agent);
+}
+
+static void reopen_log(struct master *m)
+{
+	char path[PATH_MAX];
+	struct err e;
+	int fd;
+
+	if (m->log_path[0] == '\0')
+		return;
+	snprintf(path, sizeof(path), "%s", m->log_path);
+	if ((fd = log_file_open(path, &e)) == -1)
+		log_error("access_log: %s: the old file stays", e.text);
+	else
+		master_set_log_file(m, fd, path);
+}
+
+/* ---- making what hangs on the first configuration ---- */
+
+static int make_pipe(int fds[2], struct err *e)
+{
+	if (pipe2(fds, O_CLOEXEC) == -1)
+		return err_set(e, "log pipe: %m");
+	/* refused where pipe-max-size is smaller; then the log drops a little earlier */
+	fcntl(fds[1], F_SETPIPE_SZ, PIPE_BYTES);
+	return 0;
+}
+
+static int make_children(struct master *m, struct err *e)
+{
+	if (program_find("meshd-worker", m->worker_program, e) == -1 ||
+	    program_find("meshd-agent", m->agent_program, e) == -1)
+		return -1;
+	for (uint32_t w = 0; w < m->workers; w++) {
+		if (make_pipe(m->log_pipe[w], e) == -1)
+			return -1;
+		child_init(&m->worker[w], m, false, w);
+	}
+	return 0;
+}
+
+static int make_live(struct master *m, struct err *e)
+{
+	struct timespec ts;
+
+	if (live_create(m->workers, &m->live, &m->live_fd, e) == -1)
+		return -1;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	live_set(&m->live.head->born_ns, (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec);
+	m->generations = generations_open(&m->live, e);
+	m->sockets = sockets_open(m->workers, e);
+	return m->generations != NULL && m->sockets != NULL ? 0 : -1;
+}
+
+static int make_sockets(struct master *m, struct err *e)
+{
+	int fd;
+
+	if ((m->admin_fd = rundir_listen(m, ADMIN_SOCKET, SOCK_STREAM, e)) == -1 ||
+	    (fd = rundir_listen(m, CONTROL_SOCKET, SOCK_SEQPACKET, e)) == -1)
+		return -1;
+	return (m->control = control_open(m, fd, e)) != NULL ? 0 : -1;
+}
+
+int master_set_up(struct master *m, const struct image *i, struct err *e)
+{
+	uint32_t wanted = image_settings(i)->workers;
+	struct err why;
+
+	if (fixed_read(&m->fixed, i, &why) == -1)
+		return err_set(e, "%s: %s", m->options.file, why.text);
+	if (rundir_open(m, e) == -1)
+		return -1;
+	m->workers = wanted != 0 && wanted <= LIVE_WORKERS_MAX ? wanted : cpus_usable(LIVE_WORKERS_MAX);
+	if (make_live(m, e) == -1 || make_children(m, e) == -1 || make_sockets(m, e) == -1 ||
+	    (m->addresses = addresses_open(m, e)) == NULL || (m->intercept = intercept_open(&m->loop, e)) == NULL)
+		return -1;
+	return 0;
+}
+
+int master_begin(struct master *m, struct err *e)
+{
+	for (uint32_t w = 0; w < m->workers; w++) {
+		if (child_start(&m->worker[w], e) == -1)
+			return -1;
+	}
+	m->phase = PHASE_ADOPTING;
+	alarm_set(&m->loop, &m->limit, START_MS);
+	return 0;
+}
+
+/* ---- rules ---- */
+
+void master_rules(const struct master *m, struct rules *r)
+{
+	const struct image *i = generation_image(m->generations);
+	const struct image_settings *s = image_settings(i);
+
+	*r = (struct rules){
+		.worker_uid = m->fixed.worker_uid, .agent_uid = m->fixed.agent_uid,
+		.outbound_port = s->outbound_port, .inbound_port = s->inbound_port,
+		.exclude_inbound = image_port_range(i, s->first_exclude_inbound),
+		.exclude_inbound_count = s->exclude_inbound_count,
+		.exclude_outbound = image_port_range(i, s->first_exclude_outbound),
+		.exclude_outbound_count = s->exclude_outbound_count,
+	};
+}
+
+void master_set_intercepting(struct master *m)
+{
+	live_set(&m->live.head->intercepting, intercept_is_applied(m->intercept));
+}
+
+/* Excluded ports have changed and all workers have adopted that. */
+static void rules_changed(void *arg, bool ok, const struct err *e)
+{
+	struct master *m = arg;
+
+	m->rules_running = false;
+	m->rules_generation = 0;
+	if (!ok)
+		log_error("interception: the rules stay as they were: %s", e->text);
+	else
+		log_notice("interception rules are as generation %llu has them",
+		    (unsigned long long)generation_number(m->generations));
+	if (!master_stopping(m))
+		control_settle(m->control);
+}
+
+static void change_rules(struct master *m)
+{
+	struct rules r;
+
+	if (!intercept_is_applied(m->intercept)) {	/* mode none, or an administrator has cleared them */
+		m->rules_generation = 0;
+		return;
+	}
+	m->rules_running = true;
+	master_rules(m, &r);
+	if (intercept_apply(m->intercept, &r, rules_changed, m) == -1)
+		rules_changed(m, false, &(struct err){ .text = "out of memory" });
+}
+
+/* ---- start ---- */
+
+static void run_now(struct master *m)
+{
+	m->phase = PHASE_RUNNING;
+	alarm_unset(&m->loop, &m->limit);
+	log_notice("ready: %u workers%s", m->workers, intercept_is_applied(m->intercept) ? ", interception rules are in" : "");
+	notify_ready("running, generation %llu", (unsigned long long)generation_number(m->generations));
+}
+
+static void first_rules_done(void *arg, bool ok, const struct err *e)
+{
+	struct master *m = arg;
+
+	master_set_intercepting(m);
+	if (master_stopping(m))
+		return;
+	if (ok)
+		run_now(m);
+	else
+		master_fail_start(m, e->text);
+}
+
+static void workers_are_ready(struct master *m)
+{
+	struct rules r;
+	struct err e;
+
+	m->phase = PHASE_RULES;
+	alarm_unset(&m->loop, &m->limit);	/* iptables has a deadline of its own */
+	if (child_start(&m->agent, &e) == -1) {
+		master_fail_start(m, e.text);
+		return;
+	}
+	if (!m->fixed.intercept) {
+		run_now(m);
+		return;
+	}
+	master_rules(m, &r);
+	if (intercept_apply(m->intercept, &r, first_rules_done, m) == -1)
+		master_fail_start(m, "interception: out of memory");
+}
+
+uint64_t master_slowest(const struct master *m)
+{
+	uint64_t least = UINT64_MAX;
+
+	for (uint32_t w = 0; w < m->workers; w++) {
+		uint64_t n = child_adopted(&m->worker[w]);
+
+		if (n < least)
+			least = n;
+	}
+	return least;
+}
+
+void master_name_slow(const struct master *m, uint64_t number, char *text_r, size_t size)
+{
+	size_t used = 0;
+
+	text_r[0] = '\0';
+	for (uint32_t w = 0; w < m->workers && used < size; w++) {
+		const struct child *c = &m->worker[w];
+
+		if (child_adopted(c) < number)
+			used += (size_t)snprintf(text_r + used, size - used, "%s%s%s", used > 0 ? ", " : "", c->name,
+			    c->pid == 0 ? " (it does not run)" : "");
+	}
+}
+
+void master_settle(struct master *m)
+{
+	uint64_t slowest = master_slowest(m);
+	struct sent sent;
+	bool waits;
+
+	if (master_stopping(m))
+		return;
+	sockets_settle(m->sockets, slowest);
+	if (m->rules_generation != 0 && slowest >= m->rules_generation && !m->rules_running)
+		change_rules(m);
+	if (m->phase == PHASE_ADOPTING && slowest > 0)
+		workers_are_ready(m);
+	control_settle(m->control);
+	children_sent(m, &sent);
+	waits = generations_sweep(m->generations, &sent);
+	if (waits || slowest < generation_number(m->generations))
+		alarm_set(&m->loop, &m->tick, TICK_MS);
+}
+
+static void tick(void *arg)
+{
+	master_settle(arg);
+}
+
+/* ---- stop ---- */
+
+static void be_over(struct master *m)
+{
+	m->phase = PHASE_OVER;
+	alarm_unset(&m->loop, &m->limit);
+}
+
+static void write_last_lines(struct master *m)
+{
+	m->phase = PHASE_LAST_LINES;
+	for (uint32_t w = 0; w < m->workers; w++) {
+		if (m->log_pipe[w][1] != -1)
+			close(m->log_pipe[w][1]);	/* the agent reads to the end */
+		m->log_pipe[w][1] = -1;
+	}
+	if (m->agent.pid == 0) {
+		be_over(m);
+		return;
+	}
+	child_drain(&m->agent, LAST_LINES_MS);
+	alarm_set(&m->loop, &m->limit, LAST_LINES_MS + 500);
+	if (m->hurry)
+		child_kill(&m->agent);
+}
+
+static void kill_workers(struct master *m)
+{
+	for (uint32_t w = 0; w < m->workers; w++)
+		child_kill(&m->worker[w]);
+}
+
+static void drain(struct master *m)
+{
+	uint32_t ms = 0;
+
+	if (m->generations != NULL && generation_image(m->generations) != NULL)
+		ms = image_settings(generation_image(m->generations))->drain_time_ms;
+	m->phase = PHASE_DRAINING;
+	if (workers_running(m) == 0) {
+		write_last_lines(m);
+		return;
+	}
+	for (uint32_t w = 0; w < m->workers; w++)
+		child_drain(&m->worker[w], ms);
+	alarm_set(&m->loop, &m->limit, (uint64_t)ms + DRAIN_MORE_MS);
+	if (m->hurry)
+		kill_workers(m);
+}
+
+static void rules_are_out(void *arg, bool ok, const struct err *e)
+{
+	struct master *m = arg;
+
+	if (!ok) {
+		log_error("interception rules are still in: %s; take them out by hand (chains MESHD_* of table nat)", e->text);
+		m->exit_status = 1;
+	}
+	master_set_intercepting(m);
+	drain(m);
+}
+
+void master_stop(struct master *m)
+{
+	if (master_stopping(m))
+		return;
+	log_notice("stopping");
+	notify_stopping("draining");
+	m->phase = PHASE_CLEARING;
+	alarm_unset(&m->loop, &m->limit);
+	alarm_unset(&m->loop, &m->tick);
+	reload_cancel(m->reload);
+	if (m->control != NULL)
+		control_stop(m->control);
+	if (m->intercept == NULL || !(intercept_is_applied(m->intercept) || intercept_is_busy(m->intercept)))
+		drain(m);
+	else if (intercept_clear(m->intercept, rules_are_out, m) == -1)
+		rules_are_out(m, false, &(struct err){ .text = "out of memory" });
+}
+
+void master_fail_start(struct master *m, const char *why)
+{
+	if (master_stopping(m))
+		return;
+	log_error("start failed: %s", why);
+	m->exit_status = 1;
+	m->hurry = true;
+	master_stop(m);
+}
+
+void master_child_ended(struct master *m)
+{
+	if (m->phase == PHASE_DRAINING && workers_running(m) == 0)
+		write_last_lines(m);
+	else if (m->phase == PHASE_LAST_LINES && m->agent.pid == 0)
+		be_over(m);
+	else
+		master_settle(m);
+}
+
+/* The time of this phase is up. */
+static void limit_reached(void *arg)
+{
+	struct master *m = arg;
+	char who[512];
+
+	if (m->phase == PHASE_ADOPTING) {
+		master_name_slow(m, 1, who, sizeof(who));
+		snprintf(who + strlen(who), sizeof(who) - strlen(who), ": not ready within %d s", START_MS / 1000);
+		master_fail_start(m, who);
+	} else if (m->phase == PHASE_DRAINING) {
+		log_warning("workers that do not end are killed");
+		kill_workers(m);
+	} else if (m->phase == PHASE_LAST_LINES) {
+		log_warning("the agent does not end: killed, lines of the access log may be lost");
+		child_kill(&m->agent);
+	}
+}
+
+/* Rules that are being taken out are waited for even so: left in, they would cut this host off. */
+static void stop_at_once(struct master *m)
+{
+	log_notice("stopping at once");
+	m->hurry = true;
+	if (m->phase == PHASE_DRAINING)
+		kill_workers(m);
+	else if (m->phase == PHASE_LAST_LINES)
+		child_kill(&m->agent);
+}
+
+/* ---- signals ---- */
+
+static void take_signal(struct master *m, uint32_t number)
+{
+	switch (number) {
+	case SIGHUP:
+		if (master_stopping(m))
+			log_notice("stopping: the configuration is not loaded again");
+		else
+			reload_request(m->reload);
+		break;
+	case SIGUSR1:
+		reopen_log(m);
+		break;
+	default:
+		if (master_stopping(m))
+			stop_at_once(m);
+		else
+			master_stop(m);
+	}
+}
+
+static void signals_ready(void *arg, short revents)
+{
+	struct master *m = arg;
+	struct signalfd_siginfo i;
+
+	(void)revents;
+	while (read(m->signals.fd, &i, sizeof(i)) == sizeof(i))
+		take_signal(m, i.ssi_signo);
+}
+
+static int open_signals(struct master *m, struct err *e)
+{
+	sigset_t set;
+	int fd;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (fd == -1)
+		return err_set(e, "signalfd: %m");
+	m->signals = (struct source){ .fd = fd, .events = POLLIN, .ready = signals_ready, .arg = m };
+	loop_add(&m->loop, &m->signals);
+	return 0;
+}
+
+int master_run(struct master *m)
+{
+	struct err e;
+
+	loop_init(&m->loop);
+	m->lock_fd = m->live_fd = m->admin_fd = m->log_file = -1;
+	m->tick = (struct alarm){ .ring = tick, .arg = m };
+	m->limit = (struct alarm){ .ring = limit_reached, .arg = m };
+	child_init(&m->agent, m, true, 0);
+	if (open_signals(m, &e) == -1 || (m->reload = reload_open(m, &e)) == NULL) {
+		log_error("%s", e.text);
+		return 1;
+	}
+	reload_request(m->reload);
+	while (m->phase != PHASE_OVER)
+		loop_turn(&m->loop);
+	rundir_close(m);
+	if (m->exit_status == 0)
+		log_notice("stopped");
+	return m->exit_status;
+}

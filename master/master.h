@@ -1,0 +1,120 @@
+/*
+ * The master: what its rooms share.  One in the process, made in main.c.  A way through its life: loading the first
+ * configuration -> workers adopt -> rules -> running -> rules out -> workers drain -> the agent writes the rest -> over.
+ */
+#pragma once
+
+#include "common/err.h"
+#include "common/image.h"
+#include "common/live.h"
+#include "master/loop.h"
+#include "master/rules.h"
+#include "master/supervise.h"
+
+#include <limits.h>
+#include <sys/types.h>
+
+struct addresses;
+struct control;
+struct generations;
+struct intercept;
+struct reload;
+struct sockets;
+
+enum phase {
+	PHASE_LOADING,		/* the first configuration */
+	PHASE_ADOPTING,		/* workers bind and take up generation 1 */
+	PHASE_RULES,		/* the agent is there, interception rules go in */
+	PHASE_RUNNING,
+	PHASE_CLEARING,		/* stopping: rules go out */
+	PHASE_DRAINING,		/* stopping: workers serve what is open */
+	PHASE_LAST_LINES,	/* stopping: the agent writes what is left in the pipes */
+	PHASE_OVER,
+};
+
+struct options {
+	const char *file;		/* -c, as the user named it */
+	const char **folders;		/* its folder and each -I */
+	int nfolders;
+};
+
+/* What only a restart changes. */
+struct fixed {
+	char user[64], agent_user[64], admin_group[64];
+	char runtime_dir[PATH_MAX];
+	uint32_t workers_wanted;	/* as configured: 0 is one for each core */
+	uint16_t intercept, outbound_port, inbound_port;
+	uid_t worker_uid, agent_uid;
+	gid_t admin_gid;
+};
+
+struct master {
+	struct options options;
+	struct loop loop;
+	enum phase phase;
+	int exit_status;
+	bool hurry;			/* a second SIGTERM */
+
+	struct fixed fixed;
+	int lock_fd;
+	bool made_runtime_dir;
+
+	struct live live;
+	int live_fd;
+	uint32_t workers;
+	struct generations *generations;
+	struct sockets *sockets;
+	struct reload *reload;
+	struct control *control;
+	struct intercept *intercept;
+	struct addresses *addresses;
+
+	struct child worker[LIVE_WORKERS_MAX];
+	struct child agent;
+	char worker_program[PATH_MAX], agent_program[PATH_MAX];
+	int log_pipe[LIVE_WORKERS_MAX][2];	/* read end, write end; kept over a worker's death */
+	int admin_fd;
+	int log_file;			/* the access log; -1: off */
+	char log_path[PATH_MAX];
+
+	uint64_t rules_generation;	/* rules wait for this generation to be adopted; 0: none do */
+	bool rules_running;
+	struct source signals;
+	struct alarm tick;		/* while something is held or not adopted yet: messages may get lost, the table not */
+	struct alarm limit;		/* of a phase of start or stop */
+};
+
+/* The first configuration is good: makes everything that hangs on it, ahead of publishing. */
+int master_set_up(struct master *, const struct image *, struct err *e);
+/* Generation 1 is published: starts the workers. */
+int master_begin(struct master *, struct err *e);
+/* Runs until it is over; the exit status. */
+int master_run(struct master *);
+
+/* Something may have been adopted, or somebody died. */
+void master_settle(struct master *);
+/* The oldest generation that a worker may still use; 0: one uses none yet. */
+uint64_t master_slowest(const struct master *);
+/* Who has not adopted this generation: "worker 1, worker 3". */
+void master_name_slow(const struct master *, uint64_t number, char *text_r, size_t size);
+
+/* Ends the start with an error, undoing what was done. */
+void master_fail_start(struct master *, const char *why);
+void master_stop(struct master *);
+/* A worker or the agent has ended. */
+void master_child_ended(struct master *);
+
+/* Interception as the newest generation has it; the ranges are the image's. */
+void master_rules(const struct master *, struct rules *);
+void master_set_intercepting(struct master *);
+
+/* The access log.  -1: it cannot be opened. */
+int log_file_open(const char *path, struct err *e);
+/* Takes fd, -1: off; the agent is told. */
+void master_set_log_file(struct master *, int fd, const char *path);
+
+static inline bool master_stopping(const struct master *m)
+{
+	return m->phase >= PHASE_CLEARING;
+}
+

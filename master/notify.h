@@ -1,0 +1,6 @@
+/* What systemd is told (sd_notify(3)); without it, nothing happens. */
+#pragma once
+
+void notify_ready(const char *status, ...) __attribute__((format(printf, 1, 2)));
+void notify_reloading(void);
+void notify_stopping(const char *status);

@@ -1,0 +1,40 @@
+/*
+ * Listening sockets: one for each worker and address (SO_REUSEPORT), so that the kernel spreads connections and a dead
+ * worker's queue waits for its successor.  The master binds those of bound listeners, and of whatever appears after the
+ * start; a worker binds the virtual ones at its first start and hands over a duplicate.  Only the master closes one for
+ * good: closing resets what is queued, so it waits until no worker takes from it.
+ */
+#pragma once
+
+#include "common/err.h"
+#include "common/heritage.h"
+#include "common/image.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct sockets;
+
+struct sockets *sockets_open(uint32_t workers, struct err *e);
+void sockets_close(struct sockets **);
+
+/*
+ * Binds what this image names and nobody has bound yet; `virtual_too`: those of virtual listeners as well (after the
+ * start).  *report grows by a line "file:line: listener NAME: address: reason" for each that fails.  -1: nothing changed.
+ */
+int sockets_prepare(struct sockets *, const struct image *, bool virtual_too, struct err *report);
+/* The image has become generation `number`: what was prepared is its, what it does not name waits to be closed. */
+void sockets_commit(struct sockets *, const struct image *, uint64_t number);
+/* It has not: what was prepared is closed. */
+void sockets_abandon(struct sockets *);
+/* Every worker uses this generation or a newer one. */
+void sockets_settle(struct sockets *, uint64_t number);
+
+/* A worker's duplicate of a virtual listener's socket: takes fd.  -1: not a listening socket that the image names. */
+int sockets_keep(struct sockets *, uint32_t worker, const struct image *, int fd, struct err *e);
+
+/* The descriptors of one worker's sockets, as gifts for its start; they count as sent.  Returns how many. */
+int sockets_gifts(struct sockets *, uint32_t worker, struct heritage_gift *gifts, int most);
+/* One that this worker has yet to be sent before it can adopt the newest generation.  -1: none. */
+int sockets_unsent(struct sockets *, uint32_t worker);
+void sockets_mark_sent(struct sockets *, uint32_t worker, int fd);
