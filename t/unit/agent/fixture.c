@@ -125,8 +125,8 @@ static void put_clusters(struct build *b)
 
 	put(b, SECTION_CLUSTERS, clusters, 3);
 	put(b, SECTION_ENDPOINTS, endpoints, 2);
-	put(b, SECTION_PORTS, NULL, 0);
-	put(b, SECTION_ADDRESSES, NULL, 0);
+	put(b, SECTION_PORTS, "", 0);
+	put(b, SECTION_ADDRESSES, "", 0);
 }
 
 static void put_names(struct build *b)
