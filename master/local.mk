@@ -1,3 +1,4 @@
+sbin_PROGRAMS += meshd
 noinst_LIBRARIES += master/libmaster.a
 master_libmaster_a_SOURCES = \
 	%D%/addresses.c %D%/addresses.h %D%/control.c %D%/control.h %D%/cpus.c %D%/cpus.h %D%/intercept.c %D%/intercept.h \
@@ -5,3 +6,6 @@ master_libmaster_a_SOURCES = \
 	%D%/reload.c %D%/reload.h %D%/rules.c %D%/rules.h %D%/rundir.c %D%/rundir.h %D%/sockets.c %D%/sockets.h \
 	%D%/supervise.c %D%/supervise.h
 master_libmaster_a_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
+meshd_SOURCES = %D%/main.c
+meshd_CFLAGS = $(AM_CFLAGS)
+meshd_LDADD = master/libmaster.a common/libcommon.a $(SYSTEMD_LIBS)

@@ -154,7 +154,7 @@ static int publish_draft(struct master *m, struct draft *d, uint64_t *number_r, 
 		sockets_abandon(m->sockets);
 		goto fail;
 	}
-	sockets_commit(m->sockets, generation_image(m->generations), *number_r);
+	sockets_commit(m->sockets, generation_image(m->generations), *number_r, sent.number);
 	if (other_log)
 		master_set_log_file(m, log_file, image_text(generation_image(m->generations),
 		    image_settings(generation_image(m->generations))->access_log));

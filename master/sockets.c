@@ -186,16 +186,18 @@ void sockets_abandon(struct sockets *s)
 
 /* ---- a new generation ---- */
 
-/* Named again before it was closed: workers that have seen it go may have let go of theirs, so all get it again; one
- * that still has it drops the duplicate. */
-static void take_back(struct bound *b, uint32_t workers)
+/* Named again before it was closed.  A worker that was sent an image without it has let go of its own, or will ahead of
+ * the next image: it gets it again. */
+static void take_back(struct bound *b, uint32_t workers, const uint64_t *sent)
 {
+	for (uint32_t w = 0; w < workers; w++) {
+		if (sent[w] >= b->gone_since)
+			b->sent[w] = false;
+	}
 	b->gone_since = 0;
-	for (uint32_t w = 0; w < workers; w++)
-		b->sent[w] = false;
 }
 
-void sockets_commit(struct sockets *s, const struct image *i, uint64_t number)
+void sockets_commit(struct sockets *s, const struct image *i, uint64_t number, const uint64_t *sent)
 {
 	for (struct bound *b = s->list; b != NULL; b = b->next) {
 		const struct image_listener *l = match_bound(i, &b->addr);
@@ -206,7 +208,7 @@ void sockets_commit(struct sockets *s, const struct image *i, uint64_t number)
 		if (l == NULL)
 			continue;
 		if (b->gone_since != 0)
-			take_back(b, s->workers);
+			take_back(b, s->workers, sent);
 		for (uint32_t w = 0; w < s->workers; w++) {
 			if (b->fds[w] != -1)
 				listen(b->fds[w], (int)l->backlog);	/* a changed backlog; cannot fail for one that listens */

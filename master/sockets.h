@@ -23,8 +23,9 @@ void sockets_close(struct sockets **);
  * start).  *report grows by a line "file:line: listener NAME: address: reason" for each that fails.  -1: nothing changed.
  */
 int sockets_prepare(struct sockets *, const struct image *, bool virtual_too, struct err *report);
-/* The image has become generation `number`: what was prepared is its, what it does not name waits to be closed. */
-void sockets_commit(struct sockets *, const struct image *, uint64_t number);
+/* The image has become generation `number`: what was prepared is its, what it does not name waits to be closed.
+ * sent: the generation that each worker was sent last. */
+void sockets_commit(struct sockets *, const struct image *, uint64_t number, const uint64_t *sent);
 /* It has not: what was prepared is closed. */
 void sockets_abandon(struct sockets *);
 /* Every worker uses this generation or a newer one. */

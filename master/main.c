@@ -1,0 +1,134 @@
+/*
+ * meshd: the master.  Starts the others, publishes configurations, sets interception rules; `meshd -n` only checks a
+ * configuration, with the caller's own rights.
+ */
+#include "common/confrun.h"
+#include "common/log.h"
+#include "common/program.h"
+#include "master/master.h"
+
+#include <getopt.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define DESCRIPTORS 65536		/* workers inherit it; two for each connection */
+
+static int usage(void)
+{
+	fprintf(stderr, "usage: meshd -c FILE [-I DIR]...\n       meshd -n [-v] -c FILE\n       meshd -V\n");
+	return 2;
+}
+
+/* fd -1: meshd-conf could not even be run. */
+static int print_report(int fd, const struct err *e)
+{
+	char text[4096];
+	ssize_t n;
+
+	if (fd == -1)
+		fprintf(stderr, "meshd: %s\n", e->text);
+	while (fd != -1 && (n = read(fd, text, sizeof(text))) > 0)
+		fwrite(text, 1, (size_t)n, stderr);
+	return 1;
+}
+
+/* Files may lie wherever the caller's rights reach. */
+static int check_only(const char *file, bool print)
+{
+	char program[PATH_MAX];
+	struct confrun_options o = { .program = program, .file = file, .print_fd = print ? STDOUT_FILENO : -1 };
+	int image, report = -1;
+	struct err e;
+
+	if (program_find("meshd-conf", program, &e) == -1 || confrun(&o, &image, &report, &e) == -1)
+		return print_report(report, &e);
+	close(image);
+	close(report);
+	if (!print)
+		printf("%s: ok\n", file);
+	return 0;
+}
+
+static void raise_descriptors(void)
+{
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) == -1)
+		return;
+	if (rl.rlim_max < DESCRIPTORS) {
+		const struct rlimit more = { DESCRIPTORS, DESCRIPTORS };
+
+		if (setrlimit(RLIMIT_NOFILE, &more) == 0)
+			return;
+	}
+	rl.rlim_cur = rl.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &rl);
+}
+
+/* Files may be opened below the configuration's own folder too; it comes first. */
+static int add_folder(struct options *o, const char *folder)
+{
+	const char **more = realloc(o->folders, ((size_t)o->nfolders + 2) * sizeof(*more));
+
+	if (more == NULL)
+		return -1;
+	o->folders = more;
+	o->folders[o->nfolders++] = folder;
+	return 0;
+}
+
+static int run(struct options *o)
+{
+	static struct master m;
+	char *copy = strdup(o->file);
+
+	log_open("meshd");
+	if (copy == NULL || add_folder(o, dirname(copy)) == -1) {
+		log_error("out of memory");
+		return 1;
+	}
+	if (geteuid() != 0) {
+		log_error("has to be started by root (meshd -n checks a configuration without)");
+		return 1;
+	}
+	raise_descriptors();
+	m.options = *o;
+	return master_run(&m);
+}
+
+int main(int argc, char *argv[])
+{
+	struct options o = { .file = NULL };
+	bool check = false, print = false;
+	int c;
+
+	while ((c = getopt(argc, argv, "c:I:nvV")) != -1) {
+		switch (c) {
+		case 'c':
+			o.file = optarg;
+			break;
+		case 'I':
+			if (add_folder(&o, optarg) == -1)
+				return 1;
+			break;
+		case 'n':
+			check = true;
+			break;
+		case 'v':
+			print = true;
+			break;
+		case 'V':
+			printf("meshd %s\n", MESHD_VERSION);
+			return 0;
+		default:
+			return usage();
+		}
+	}
+	if (o.file == NULL || optind != argc || (print && !check))
+		return usage();
+	return check ? check_only(o.file, print) : run(&o);
+}
