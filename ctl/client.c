@@ -148,7 +148,8 @@ static int converse(int fd, const struct control_request *q, int wait_ms, struct
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	int n;
 
-	if (record_send(fd, q, sizeof(*q), -1) == -1)
+	/* EPIPE: who is not allowed gets his answer unasked. */
+	if (record_send(fd, q, sizeof(*q), -1) == -1 && errno != EPIPE)
 		return err_set(e, "%s: %m", CONTROL_SOCKET);
 	do
 		n = poll(&p, 1, wait_ms);
@@ -157,7 +158,7 @@ static int converse(int fd, const struct control_request *q, int wait_ms, struct
 		return err_set(e, "no answer from meshd within %d s", wait_ms / 1000);
 	n = record_receive(fd, r, sizeof(*r), text_fd_r);
 	if (n == 0)
-		return err_set(e, "meshd gave no answer: it refuses this user, or has just ended");
+		return err_set(e, "meshd ended without an answer");
 	if (n == -1)
 		return err_set(e, "%s: %m", CONTROL_SOCKET);
 	if (r->magic != CONTROL_MAGIC) {

@@ -9,6 +9,9 @@ static const struct flag reload_flags[] = {
 	{ "wait", NULL, "answer when every worker has adopted", false },
 	{ "timeout", "TIME", "wait so long at most (default 30s)", false }, { 0 }
 };
+static const struct flag check_flags[] = {
+	{ "I", "FOLDER", "files may be included from here too; may be repeated", true }, { 0 }
+};
 static const struct flag listener_flags[] = {
 	{ "address", "IP", "listeners at this address", false },
 	{ "port", "PORT", "listeners at this port", false },
@@ -50,6 +53,7 @@ static const struct command commands[] = {
 	{ "stats", NULL, NULL, command_stats, "[FILTER]", 0, 1, stats_flags, "counters whose name matches (a regular expression)" },
 	{ "proxy-config", "pc", proxy_config, NULL, NULL, 0, 0, NULL, "the configuration in use, as istioctl shows it" },
 	{ "reload", NULL, NULL, command_reload, NULL, 0, 0, reload_flags, "read the configuration anew" },
+	{ "check", NULL, NULL, command_check, "FILE", 1, 1, check_flags, "is this file a good configuration?" },
 	{ "generations", NULL, NULL, command_generations, NULL, 0, 0, NULL, "configurations in use, and by which worker" },
 	{ "intercept", NULL, intercept, NULL, NULL, 0, 0, NULL, "the rules that catch traffic" },
 	{ "version", NULL, NULL, command_version, NULL, 0, 0, NULL, "of meshctl and of meshd" },

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 static struct fixture f;
 
@@ -168,4 +169,46 @@ Test(meshctl, exit_status_and_words_when_it_cannot)
 	expect_part("pc -h", "listener|l");
 	expect_part("-h", "usage: meshctl");
 	expect_part("reload --help", "--wait");
+}
+
+static void write_file(const char *name, const char *text)
+{
+	char path[128];
+	FILE *to;
+
+	snprintf(path, sizeof(path), "%s/%s", f.folder, name);
+	cr_assert_not_null(to = fopen(path, "w"));
+	fputs(text, to);
+	fclose(to);
+}
+
+static void remove_file(const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", f.folder, name);
+	unlink(path);
+}
+
+Test(meshctl, check_says_what_the_daemon_would)
+{
+	char arguments[256], expected[256];
+
+	write_file("good.conf", "node = { id = \"a\"; };\n");
+	write_file("bad.conf", "workers = 2;\nworkrs = 2;\n");
+	write_file("far.conf", "@include \"/etc/hostname\"\n");
+	snprintf(arguments, sizeof(arguments), "check %s/good.conf", f.folder);
+	snprintf(expected, sizeof(expected), "%s/good.conf: ok\n", f.folder);
+	expect(arguments, expected);
+	snprintf(arguments, sizeof(arguments), "check %s/bad.conf", f.folder);
+	snprintf(expected, sizeof(expected), "%s/bad.conf:2: workrs: ", f.folder);
+	expect_failure(f.folder, arguments, 1, expected);
+	snprintf(arguments, sizeof(arguments), "check %s/far.conf", f.folder);
+	expect_failure(f.folder, arguments, 1, "far.conf:1: ");
+	snprintf(arguments, sizeof(arguments), "check %s/none.conf", f.folder);
+	expect_failure(f.folder, arguments, 1, "none.conf: ");
+	expect_failure(f.folder, "check", 2, "an operand is missing");
+	remove_file("good.conf");
+	remove_file("bad.conf");
+	remove_file("far.conf");
 }
