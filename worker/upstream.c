@@ -53,15 +53,29 @@ static void set_keepalive(int fd, const struct image_cluster *cluster)
 		setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
 }
 
-/* What goes on to the application beside us comes from 127.0.0.6, which the rules never capture again. */
+/*
+ * What goes on to the application beside us has a source that the rules never capture again: 127.0.0.6, or ::1 (IPv6 has
+ * no second loopback address, and an application that goes to another address of this host gets that one as its source).
+ * Without it, what goes to one of our own addresses would come back to the inbound side for ever; what goes to
+ * 127.0.0.1 or ::1 never does, and keeps the source that applications expect there.
+ */
+static bool goes_beside_us(struct worker *w, const struct image_cluster *cluster, const struct addr *to)
+{
+	struct addr loopback;
+
+	if (cluster->direction != DIRECTION_INBOUND)
+		return false;
+	addr_parse_ip(to->family == AF_INET ? "127.0.0.1" : "::1", &loopback);
+	return cluster->type == CLUSTER_ORIGINAL_DST || (live_address_is_ours(&w->live, to) && !addr_same_ip(to, &loopback));
+}
+
 static int bind_inbound_source(int fd, const struct addr *to)
 {
 	struct sockaddr_storage ss;
 	struct addr from;
 	const int one = 1;
 
-	if (to->family != AF_INET || addr_parse_ip("127.0.0.6", &from) == -1)
-		return 0;
+	addr_parse_ip(to->family == AF_INET ? "127.0.0.6" : "::1", &from);
 	setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
 	return bind(fd, (struct sockaddr *)&ss, addr_to_sockaddr(&from, &ss));
 }
@@ -106,8 +120,7 @@ static bool start(struct conn *c, const struct image_cluster *cluster)
 	c->side[UPSTREAM].fd = fd;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	set_keepalive(fd, cluster);
-	if (cluster->type == CLUSTER_ORIGINAL_DST && cluster->direction == DIRECTION_INBOUND &&
-	    bind_inbound_source(fd, &c->endpoint) == -1) {
+	if (goes_beside_us(c->worker, cluster, &c->endpoint) && bind_inbound_source(fd, &c->endpoint) == -1) {
 		c->end = (uint8_t)end_of_errno(c);
 		return false;
 	}
@@ -132,13 +145,6 @@ bool upstream_dial(struct conn *c, const struct image *image, const struct image
 		count_cluster(c, CLUSTER_C_cx_none_healthy);
 		c->end = END_NO_ENDPOINT;
 		return false;
-	}
-	/* IPv6 has no 127.0.0.6 on `lo`: the application beside us is reached on the loopback address. */
-	if (cluster->type == CLUSTER_ORIGINAL_DST && cluster->direction == DIRECTION_INBOUND && c->endpoint.family == AF_INET6) {
-		uint16_t port = c->endpoint.port;
-
-		addr_parse_ip("::1", &c->endpoint);
-		c->endpoint.port = port;
 	}
 	if (is_own_listener(c->worker, &c->endpoint)) {
 		count_cluster(c, CLUSTER_C_cx_loop_refused);
