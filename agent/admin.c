@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,11 +14,14 @@
 #define CONNECTIONS_MAX		32u
 #define CONNECTION_BYTES	16384u		/* head of a request and buffers; an answer's body lies beside it */
 #define CONNECTION_SECONDS	10u
+#define TRIM_BYTES		(1u << 20)	/* of answers, after which memory goes back to the system */
 
 struct admin {
 	const struct agent *agent;
 	struct MHD_Daemon *daemon;
 	int fd;				/* of epoll(7), the daemon's */
+	size_t answered;		/* bytes since memory was last given back */
+	bool trim;			/* much of it has been sent */
 };
 
 #define TEXT "text/plain; charset=UTF-8"
@@ -124,7 +128,7 @@ static struct query query_of(struct MHD_Connection *c)
 static enum MHD_Result handle(void *arg, struct MHD_Connection *c, const char *url, const char *method,
     const char *version, const char *upload, size_t *upload_size, void **seen)
 {
-	const struct admin *admin = arg;
+	struct admin *admin = arg;
 	struct query q;
 	const char *type;
 	unsigned status;
@@ -145,7 +149,18 @@ static enum MHD_Result handle(void *arg, struct MHD_Connection *c, const char *u
 	}
 	q = query_of(c);
 	status = admin_answer(admin->agent, url, &q, &body, &size, &type);
+	admin->answered += size;
 	return respond(c, status, body, size, type);
+}
+
+static void completed(void *arg, struct MHD_Connection *c, void **seen, enum MHD_RequestTerminationCode why)
+{
+	struct admin *admin = arg;
+
+	(void)c;
+	(void)seen;
+	(void)why;
+	admin->trim = admin->answered >= TRIM_BYTES;
 }
 
 static void quiet(void *arg, const char *fmt, va_list ap)
@@ -170,7 +185,7 @@ int admin_open(const struct agent *a, int listen_fd, struct admin **admin_r, str
 	admin->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, NULL, NULL, handle, admin,
 	    MHD_OPTION_EXTERNAL_LOGGER, quiet, NULL, MHD_OPTION_LISTEN_SOCKET, listen_fd,
 	    MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_SECONDS,
-	    MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_END);
+	    MHD_OPTION_NOTIFY_COMPLETED, completed, admin, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_END);
 	if (admin->daemon == NULL) {
 		close(listen_fd);
 		free(admin);
@@ -199,6 +214,12 @@ int admin_timeout_ms(const struct admin *admin)
 void admin_step(struct admin *admin)
 {
 	MHD_run(admin->daemon);
+	if (!admin->trim)
+		return;
+	/* A dump of a large mesh is many times what the agent needs otherwise, and seldom asked for. */
+	admin->trim = false;
+	admin->answered = 0;
+	malloc_trim(0);
 }
 
 void admin_close(struct admin **admin)

@@ -68,15 +68,16 @@ static json_t *cluster_json(const struct agent *a, const struct image_cluster *c
 unsigned answer_clusters(const struct agent *a, const struct query *q, FILE *out)
 {
 	uint32_t n = image_count(&a->image, SECTION_CLUSTERS);
-	json_t *list;
+	struct text_list list = { out, 0, false };
 
 	if (!q->json) {
 		for (uint32_t i = 0; i < n; i++)
 			cluster_text(a, image_cluster(&a->image, i), out);
 		return 200;
 	}
-	list = json_array();
+	fputs("{\"cluster_statuses\": [\n", out);
 	for (uint32_t i = 0; i < n; i++)
-		json_array_append_new(list, cluster_json(a, image_cluster(&a->image, i)));
-	return text_dump(json_pack("{s:o}", "cluster_statuses", list), out) == 0 ? 200 : 500;
+		text_item(&list, cluster_json(a, image_cluster(&a->image, i)));
+	fputs("\n]}\n", out);
+	return list.failed ? 500 : 200;
 }

@@ -76,7 +76,7 @@ static json_t *filter_json(const struct agent *a, const struct image_filter *f)
 	    "idle_timeout", text_duration(t->idle_timeout_ms));
 }
 
-/* As it was written: an unnamed chain has the text "" or, in `live` only, the name of its match. */
+/* An unnamed chain is called by what it matches, in the image already. */
 static json_t *chain_json(const struct agent *a, const struct image_chain *c)
 {
 	json_t *j = json_object(), *filters = json_array();
@@ -168,58 +168,82 @@ static json_t *listener_json(const struct agent *a, const struct image_listener 
 
 /* ---- the whole ---- */
 
-static json_t *version_of(const struct agent *a, json_t **updated_r)
+struct dump {
+	const struct agent *agent;
+	FILE *out;
+	json_t *version, *updated;
+	bool failed;
+};
+
+static void begin_dump(struct dump *d, const struct agent *a, FILE *out)
 {
 	uint32_t row = live_generation_row(&a->live, a->generation);
-	uint64_t born = row == IMAGE_NONE ? 0 : live_get(&a->live.head->generations[row].born_ns);
 
-	*updated_r = text_time(born);
-	return json_sprintf("%llu", (unsigned long long)a->generation);
+	*d = (struct dump){ a, out, json_sprintf("%llu", (unsigned long long)a->generation),
+		text_time(row == IMAGE_NONE ? 0 : live_get(&a->live.head->generations[row].born_ns)), false };
 }
 
-static json_t *listeners_dump(const struct agent *a, json_t *version, json_t *updated)
+static void put_listeners(struct dump *d)
 {
-	json_t *list = json_array();
+	const struct image *image = &d->agent->image;
+	struct text_list list = { d->out, 0, false };
 
-	for (uint32_t i = 0; i < image_count(&a->image, SECTION_LISTENERS); i++) {
-		const struct image_listener *l = image_listener(&a->image, i);
+	fprintf(d->out, "{\"@type\": \"type.googleapis.com/envoy.admin.v3.ListenersConfigDump\", \"version_info\": \"%s\", "
+	    "\"dynamic_listeners\": [\n", json_string_value(d->version));
+	for (uint32_t i = 0; i < image_count(image, SECTION_LISTENERS); i++) {
+		const struct image_listener *l = image_listener(image, i);
 
-		json_array_append_new(list, json_pack("{s:o, s:{s:O, s:o, s:O}}",
-		    "name", text_json(image_text(&a->image, l->name)), "active_state", "version_info", version,
-		    "listener", listener_json(a, l), "last_updated", updated));
+		text_item(&list, json_pack("{s:o, s:{s:O, s:o, s:O}}", "name", text_json(image_text(image, l->name)),
+		    "active_state", "version_info", d->version, "listener", listener_json(d->agent, l),
+		    "last_updated", d->updated));
 	}
-	return json_pack("{s:s, s:O, s:o}", TYPE("envoy.admin.v3.ListenersConfigDump"), "version_info", version,
-	    "dynamic_listeners", list);
+	fputs("\n]}", d->out);
+	d->failed |= list.failed;
 }
 
-static json_t *clusters_dump(const struct agent *a, json_t *version, json_t *updated)
+static void put_clusters(struct dump *d)
 {
-	json_t *list = json_array();
+	const struct image *image = &d->agent->image;
+	struct text_list list = { d->out, 0, false };
 
-	for (uint32_t i = 0; i < image_count(&a->image, SECTION_CLUSTERS); i++)
-		json_array_append_new(list, json_pack("{s:O, s:o, s:O}", "version_info", version,
-		    "cluster", cluster_json(a, image_cluster(&a->image, i)), "last_updated", updated));
-	return json_pack("{s:s, s:O, s:o}", TYPE("envoy.admin.v3.ClustersConfigDump"), "version_info", version,
-	    "dynamic_active_clusters", list);
+	fprintf(d->out, "{\"@type\": \"type.googleapis.com/envoy.admin.v3.ClustersConfigDump\", \"version_info\": \"%s\", "
+	    "\"dynamic_active_clusters\": [\n", json_string_value(d->version));
+	for (uint32_t i = 0; i < image_count(image, SECTION_CLUSTERS); i++)
+		text_item(&list, json_pack("{s:O, s:o, s:O}", "version_info", d->version,
+		    "cluster", cluster_json(d->agent, image_cluster(image, i)), "last_updated", d->updated));
+	fputs("\n]}", d->out);
+	d->failed |= list.failed;
 }
 
-static json_t *bootstrap_dump(const struct agent *a, json_t *updated)
+static void put_bootstrap(struct dump *d)
 {
-	const struct image_settings *s = image_settings(&a->image);
+	const struct image *image = &d->agent->image;
+	struct text_list list = { d->out, 0, false };
 
-	return json_pack("{s:s, s:{s:{s:o, s:s, s:s}}, s:O}", TYPE("envoy.admin.v3.BootstrapConfigDump"),
-	    "bootstrap", "node", "id", text_json(image_text(&a->image, s->node_id)),
-	    "user_agent_name", "meshd", "user_agent_version", MESHD_VERSION, "last_updated", updated);
+	text_item(&list, json_pack("{s:s, s:{s:{s:o, s:s, s:s}}, s:O}", TYPE("envoy.admin.v3.BootstrapConfigDump"),
+	    "bootstrap", "node", "id", text_json(image_text(image, image_settings(image)->node_id)),
+	    "user_agent_name", "meshd", "user_agent_version", MESHD_VERSION, "last_updated", d->updated));
+	d->failed |= list.failed;
 }
 
 unsigned answer_config_dump(const struct agent *a, const struct query *q, FILE *out)
 {
-	json_t *updated, *version = version_of(a, &updated);
-	json_t *dump = json_pack("{s:[o, o, o]}", "configs", bootstrap_dump(a, updated),
-	    clusters_dump(a, version, updated), listeners_dump(a, version, updated));
+	struct dump d;
 
 	(void)q;
-	json_decref(version);
-	json_decref(updated);
-	return text_dump(dump, out) == 0 ? 200 : 500;
+	begin_dump(&d, a, out);
+	if (d.version == NULL || d.updated == NULL) {
+		d.failed = true;
+	} else {
+		fputs("{\"configs\": [\n", out);
+		put_bootstrap(&d);
+		fputs(",\n", out);
+		put_clusters(&d);
+		fputs(",\n", out);
+		put_listeners(&d);
+		fputs("\n]}\n", out);
+	}
+	json_decref(d.version);
+	json_decref(d.updated);
+	return d.failed ? 500 : 200;
 }

@@ -114,7 +114,7 @@ static void worker_problems(const struct agent *a, json_t *list)
 			say(list, json_sprintf("worker %u uses generation %llu, the newest is %llu", w,
 			    (unsigned long long)adopted, (unsigned long long)newest(a)));
 		if (deaths > 0)
-			say(list, json_sprintf("worker %u died %llu times", w, (unsigned long long)deaths));
+			say(list, json_sprintf("worker %u died %llu time%s", w, (unsigned long long)deaths, deaths == 1 ? "" : "s"));
 	}
 }
 
@@ -131,11 +131,11 @@ static json_t *problems_json(const struct agent *a)
 	if (image_settings(&a->image)->intercept && live_get(&a->live.head->intercepting) == 0)
 		say(list, json_string("interception is configured, but its rules are not in"));
 	if (descriptors > 0)
-		say(list, json_sprintf("%llu connections were shed for want of descriptors", (unsigned long long)descriptors));
+		say(list, json_sprintf("connections shed for want of descriptors: %llu", (unsigned long long)descriptors));
 	if (memory > 0)
-		say(list, json_sprintf("%llu connections were shed for want of memory", (unsigned long long)memory));
+		say(list, json_sprintf("connections shed for want of memory: %llu", (unsigned long long)memory));
 	if (lines > 0)
-		say(list, json_sprintf("%llu lines of the access log were lost", (unsigned long long)lines));
+		say(list, json_sprintf("lines of the access log lost: %llu", (unsigned long long)lines));
 	return list;
 }
 

@@ -61,3 +61,12 @@ int text_dump(json_t *j, FILE *out)
 	json_decref(j);
 	return r == -1 || fputc('\n', out) == EOF ? -1 : 0;
 }
+
+void text_item(struct text_list *l, json_t *item)
+{
+	if (l->n++ > 0)
+		fputs(",\n", l->out);
+	if (item == NULL || json_dumpf(item, l->out, JSON_INDENT(1)) == -1)
+		l->failed = true;
+	json_decref(item);
+}

@@ -4,6 +4,7 @@
 #include "common/addr.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -19,3 +20,12 @@ uint64_t text_now_ns(void);
 
 /* Writes and frees; NULL (no memory somewhere on the way) writes nothing.  -1: nothing or half of it is written. */
 int text_dump(json_t *, FILE *out);
+
+/* The items of an array, written as they are made: one tree of all of them is ten times as large as their text. */
+struct text_list {
+	FILE *out;
+	size_t n;
+	bool failed;
+};
+/* Frees the item; NULL: the list has failed. */
+void text_item(struct text_list *, json_t *item);

@@ -76,5 +76,5 @@
 	X(reloads_ok, "reloads_ok", "configurations that were taken")				\
 	X(reloads_failed, "reloads_failed", "configurations that were refused")			\
 	X(intercepting, "intercepting", "1 while the interception rules are in")		\
-	X(log_written, "access_log_written", "lines written to the access log's file")		\
-	X(log_failed, "access_log_failed", "lines lost: the access log's file could not be written")
+	X(log_written, "access_log_written", "lines written to the log's file since the agent started")		\
+	X(log_failed, "access_log_failed", "lines that the log's file did not take since the agent started")

@@ -68,8 +68,8 @@ static void check_twice(const struct list *l, const struct origin *o, const char
 	const struct addr_item *items = l->items, **sorted;
 	char text[ADDR_STRLEN];
 
-	if (l->count < 2)
-		return;
+	if (l->count < 2 || o->flawed)
+		return;				/* a flawed list has lost members, and their numbers with them */
 	if ((sorted = reallocarray(NULL, l->count, sizeof(*sorted))) == NULL)
 		_exit(CONFRUN_EXIT_MEMORY);
 	for (uint32_t i = 0; i < l->count; i++)

@@ -47,12 +47,19 @@ static int in_order(const void *a, const void *b)
 	return x->line < y->line ? -1 : x->line > y->line;
 }
 
-/* A listener that stands in this address' way has said so already under its name, if both have one name. */
+/* Both made by intercept = { }, whose two ports are then one: said there. */
+static bool of_one_form(const struct origin *a, const struct origin *b)
+{
+	return a->parent == b->parent && a->key == b->key && a->index == b->index;
+}
+
+/* Where both have one name, or one origin, that has been said. */
 static void report_conflict(const struct want *first, const struct want *second, struct report *r)
 {
 	char text[ADDR_STRLEN];
 
-	if (first->listener == second->listener || strcmp(first->listener->name, second->listener->name) == 0)
+	if (of_one_form(&first->listener->origin, &second->listener->origin) ||
+	    strcmp(first->listener->name, second->listener->name) == 0)
 		return;
 	report_key(r, &second->listener->origin, NULL, IMAGE_NONE, second->line, "%s is already %s %s",
 	    addr_print(&second->addr, text), second->role == WANT_SOCKET ? "bound by" : "the destination of",

@@ -264,6 +264,27 @@ static void make_inbound_clusters(struct expansion *x)
 	}
 }
 
+/* Two of one port would make two of everything; once says it. */
+static void check_inbound_ports(struct expansion *x)
+{
+	const struct origin **of_port = arena_alloc(x->arena, 65536, sizeof(*of_port));
+
+	for (uint32_t k = 0; k < x->config->inbound.count; k++) {
+		struct inbound *in = LIST_AT(x->config->inbound, struct inbound, k);
+
+		if (in->origin.flawed)
+			continue;
+		if (of_port[in->port] == NULL && in->port != x->config->intercept->inbound_port) {
+			of_port[in->port] = &in->origin;
+			continue;
+		}
+		in->origin.flawed = true;
+		report_key(x->report, &in->origin, "port", IMAGE_NONE, key_line(&in->origin, "port"),
+		    "%llu is already the %s of %s", (unsigned long long)in->port, of_port[in->port] != NULL ? "port" : "inbound_port",
+		    report_place(x->report, of_port[in->port] != NULL ? of_port[in->port] : &x->config->intercept->origin));
+	}
+}
+
 /* ---- services ---- */
 
 static void make_service_listener(struct expansion *x, const struct service *s, const char *cluster,
@@ -383,6 +404,7 @@ void expand(struct config *c, struct arena *arena, struct report *report)
 		want_cluster(&x, BLACK_HOLE, CLUSTER_STATIC, DIRECTION_NONE);
 		want_cluster(&x, PASSTHROUGH, CLUSTER_ORIGINAL_DST, DIRECTION_OUTBOUND);
 		want_cluster(&x, INBOUND_PASS, CLUSTER_ORIGINAL_DST, DIRECTION_INBOUND);
+		check_inbound_ports(&x);
 		make_outbound(&x);
 		make_inbound(&x);
 		make_inbound_clusters(&x);

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define PATH_SHOWN 512		/* bytes; a key's name is as long as a user makes it */
+
 struct entry {
 	uint32_t line, order;
 	const char *path, *reason;
@@ -24,7 +26,7 @@ static void add(struct report *r, uint32_t line, const char *path, const char *f
 	if (r->count++ >= REPORT_MAX)
 		return;
 	vsnprintf(reason, sizeof(reason), fmt, ap);
-	e.path = arena_printf(&r->arena, "%s", path);
+	e.path = arena_printf(&r->arena, "%.*s", PATH_SHOWN, path);
 	e.reason = arena_printf(&r->arena, "%s", reason);
 	vec_push(&r->entries, sizeof(e), &e);
 }

@@ -14,6 +14,7 @@
 
 _Static_assert(sizeof(((struct scan_nesting *)0)->levels) / sizeof(struct scan_level) == SOURCE_NESTING_MAX + 1,
     "a level for each group and the top");
+_Static_assert(sizeof(((struct scan_level *)0)->names) / sizeof(struct scan_name) == SOURCE_SETTINGS_MAX, "a name for each");
 
 static int fail(struct scan *s, uint32_t line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 static int fail(struct scan *s, uint32_t line, const char *fmt, ...)
@@ -91,17 +92,17 @@ static void copy_name(struct scan *s)
 
 	while (isalnum(peek(s, 0)) || peek(s, 0) == '_' || peek(s, 0) == '-' || peek(s, 0) == '*')
 		s->at++;
+	s->name = (struct scan_name){ s->text->count, s->at - began };
 	emit(s, s->bytes + began, s->at - began);
 }
 
-/* libconfig wraps what does not fit, and takes a hexadecimal without L for an int. */
+/* libconfig wraps an int that does not fit unless it ends in L, which it gets here. */
 static int copy_number(struct scan *s)
 {
 	char word[64];
 	size_t began = s->at, n;
 	long long value;
 	char *end;
-	bool hex;
 
 	while (isalnum(peek(s, 0)) || (peek(s, 0) != -1 && strchr("+-.", peek(s, 0)) != NULL))
 		s->at++;
@@ -111,23 +112,29 @@ static int copy_number(struct scan *s)
 	memcpy(word, s->bytes + began, n);
 	word[n] = '\0';
 	emit(s, word, n);
-	hex = word[0] == '0' && (word[1] == 'x' || word[1] == 'X');
 	errno = 0;
-	value = strtoll(word, &end, hex ? 16 : 10);
+	value = strtoll(word, &end, word[0] == '0' && (word[1] == 'x' || word[1] == 'X') ? 16 : 10);
 	if (end[strspn(end, "L")] != '\0')
 		return 0;			/* a float, or nothing that libconfig knows */
-	if (errno == ERANGE || (hex && *end == '\0' && value > INT_MAX))
+	if (errno == ERANGE)
 		return fail(s, s->line, "%s is too large a number", word);
+	if (*end == '\0' && (value > INT_MAX || value < INT_MIN))
+		emit(s, "L", 1);
 	return 0;
 }
 
 static int open_level(struct scan *s, char c)
 {
 	struct scan_nesting *n = s->nesting;
+	struct scan_level *level;
 
 	if (n->depth == SOURCE_NESTING_MAX)
 		return fail(s, s->line, "more than %d groups and lists in each other", SOURCE_NESTING_MAX);
-	n->levels[++n->depth] = (struct scan_level){ c, s->file, s->line, 0 };
+	level = &n->levels[++n->depth];
+	level->open = c;
+	level->file = s->file;
+	level->line = s->line;
+	level->settings = 0;
 	return 0;
 }
 
@@ -186,10 +193,27 @@ static bool begins_line(const struct scan *s)
 	return i == 0 || s->bytes[i - 1] == '\n';
 }
 
-static int count_setting(struct scan *s)
+static bool is_name(const struct scan *s, const struct scan_name *n)
 {
-	if (++s->nesting->levels[s->nesting->depth].settings > SOURCE_SETTINGS_MAX)
+	return n->size == s->name.size && memcmp(s->text->items + n->at, s->text->items + s->name.at, n->size) == 0;
+}
+
+/* What stands before "=" or ":".  libconfig says that a name is there twice, but not which. */
+static int add_setting(struct scan *s)
+{
+	struct scan_level *level = &s->nesting->levels[s->nesting->depth];
+
+	if (s->name.size == 0)
+		return fail(s, s->line, "there is no name before \"%c\"", s->bytes[s->at]);
+	for (uint32_t i = 0; i < level->settings; i++) {
+		if (is_name(s, &level->names[i]))
+			return fail(s, s->line, "\"%.*s\" is already in this group", (int)(s->name.size < 64 ? s->name.size : 64),
+			    s->text->items + s->name.at);
+	}
+	if (level->settings == SOURCE_SETTINGS_MAX)
 		return fail(s, s->line, "more than %d settings in one group", SOURCE_SETTINGS_MAX);
+	level->names[level->settings++] = s->name;
+	s->name.size = 0;
 	return 0;
 }
 
@@ -203,7 +227,7 @@ static int copy_mark(struct scan *s, int c)
 	else if (c == '}' || c == ')' || c == ']')
 		r = close_level(s, one);
 	else if (c == '=' || c == ':')
-		r = count_setting(s);
+		r = add_setting(s);
 	else if (c != ',' && c != ';')
 		return c > ' ' && c < 0x7f ? fail(s, s->line, "\"%c\" has no meaning here", c) :
 		    fail(s, s->line, "the byte 0x%02x has no meaning here", c);
@@ -232,14 +256,16 @@ static int step(struct scan *s)
 		return skip_line_comment(s), 0;
 	if (c == '/' && peek(s, 1) == '*')
 		return skip_comment(s);
+	if (c == '@')
+		return begins_line(s) ? read_include(s) : fail(s, s->line, "@include stands alone on its line");
+	if (c != ',' && c != ';' && ++s->nesting->tokens > SOURCE_TOKENS_MAX)
+		return fail(s, s->line, "more than %u names, values and brackets", SOURCE_TOKENS_MAX);
 	if (c == '"')
 		return copy_string(s);
 	if (isalpha(c) || c == '*')
 		return copy_name(s), 0;
 	if (isdigit(c) || c == '+' || c == '-' || c == '.')
 		return copy_number(s);
-	if (c == '@')
-		return begins_line(s) ? read_include(s) : fail(s, s->line, "@include stands alone on its line");
 	return copy_mark(s, c);
 }
 

@@ -14,6 +14,7 @@
 #define SOURCE_BYTES_MAX	(32u << 20)	/* of all files together */
 #define SOURCE_DEPTH_MAX	16		/* @include within @include */
 #define SOURCE_NESTING_MAX	32		/* groups and lists in each other */
+#define SOURCE_TOKENS_MAX	5000000u	/* each may become a setting of about 100 bytes */
 #define SOURCE_SETTINGS_MAX	256		/* in one group; libconfig compares each with all the others */
 
 /* Opens a file by its absolute path, read-only.  -1: errno as in common/ask.h. */

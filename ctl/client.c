@@ -157,6 +157,9 @@ static int converse(int fd, const struct control_request *q, int wait_ms, struct
 	if (n == 0)
 		return err_set(e, "no answer from meshd within %d s", wait_ms / 1000);
 	n = record_receive(fd, r, sizeof(*r), text_fd_r);
+	/* A peer that closed without reading the request: its reset is reported once, ahead of what it sent. */
+	if (n == 0)
+		n = record_receive(fd, r, sizeof(*r), text_fd_r);
 	if (n == 0)
 		return err_set(e, "meshd ended without an answer");
 	if (n == -1)

@@ -68,13 +68,20 @@ static void print_flag(FILE *to, const struct flag *f)
 	fprintf(to, "  %-24s %s\n", left, f->words);
 }
 
+static void print_command(FILE *to, const struct command *c)
+{
+	char left[64];
+
+	snprintf(left, sizeof(left), "%s%s%s", c->name, c->alias != NULL ? "|" : "", c->alias != NULL ? c->alias : "");
+	fprintf(to, "  %-24s %s\n", left, c->words);
+}
+
 void options_usage_of(FILE *to, const struct command *c)
 {
 	fprintf(to, "usage: meshctl %s%s%s%s%s\n%s\n", c->name, c->sub != NULL ? " COMMAND" : "",
 	    c->flags != NULL ? " [FLAGS]" : "", c->operands != NULL ? " " : "", c->operands != NULL ? c->operands : "", c->words);
 	for (const struct command *s = c->sub; s != NULL && s->name != NULL; s++)
-		fprintf(to, "  %s%s%-*s %s\n", s->name, s->alias != NULL ? "|" : "",
-		    22 - (int)strlen(s->name), s->alias != NULL ? s->alias : "", s->words);
+		print_command(to, s);
 	for (const struct flag *f = c->flags; f != NULL && f->name != NULL; f++)
 		print_flag(to, f);
 }
@@ -83,8 +90,7 @@ void options_usage(FILE *to, const struct command *commands)
 {
 	fputs("usage: meshctl [-r RUNDIR] [-o short|json|yaml] COMMAND ...\n", to);
 	for (const struct command *c = commands; c->name != NULL; c++)
-		fprintf(to, "  %s%s%-*s %s\n", c->name, c->alias != NULL ? "|" : "",
-		    22 - (int)strlen(c->name), c->alias != NULL ? c->alias : "", c->words);
+		print_command(to, c);
 	fputs("meshctl COMMAND -h says more about one; meshctl(1) says all.\n", to);
 }
 
@@ -187,8 +193,8 @@ static int take_words(struct ctl *c, const struct command *commands, const char 
 		*argc -= optind;
 		*argv += optind;
 		if (*argc == 0) {
-			ctl_complain(c->command == NULL ? "a command is needed" : "%s: a command is needed",
-			    c->command == NULL ? "" : c->command->name);
+			ctl_complain("%s%sa command is needed", c->command != NULL ? c->command->name : "",
+			    c->command != NULL ? ": " : "");
 			return -1;
 		}
 		if ((found = find(commands, (*argv)[0])) == NULL) {

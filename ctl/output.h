@@ -48,7 +48,6 @@ struct output {
 	FILE *to;
 	struct table *table;		/* text: the one that is being filled */
 	unsigned columns, tables;
-	json_t *stats;			/* text: for a terminal, where values stand in one column */
 	json_t *document, *list;	/* JSON, YAML */
 };
 

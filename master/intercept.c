@@ -20,8 +20,10 @@
 #define CHILD_MS     10000		/* iptables waits 5 s for its lock */
 #define OUTPUT_MAX   (64 << 20)
 
+enum job_kind { JOB_APPLY, JOB_RELEASE, JOB_CLEAR };
+
 struct job {
-	bool apply;
+	enum job_kind kind;
 	bool undoing;			/* an apply that has failed takes out what it had put in */
 	bool retried;			/* somebody changed the table between save and restore */
 	struct rules rules;		/* its ranges are this job's */
@@ -50,7 +52,7 @@ struct intercept {
 	struct source end;
 	struct alarm deadline;
 	bool late;
-	bool applied;
+	bool applied, present;
 };
 
 static void child_ended(void *arg, short revents);
@@ -77,9 +79,9 @@ bool intercept_is_applied(const struct intercept *in)
 	return in->applied;
 }
 
-bool intercept_is_busy(const struct intercept *in)
+bool intercept_is_present(const struct intercept *in)
 {
-	return in->jobs != NULL;
+	return in->present || in->jobs != NULL;
 }
 
 /* ---- one child ---- */
@@ -154,7 +156,7 @@ static int start_child(struct intercept *in, const char *name, const char *const
 	int saved;
 
 	if (find_program(name, path, sizeof(path)) == -1) {
-		err_set(e, "%s was not found: install the package iptables", name);
+		err_set(e, "%s was not found: install it (apt-get install iptables)", name);
 		errno = ENOENT;
 		return -1;
 	}
@@ -208,12 +210,19 @@ static void end_job(struct intercept *in, bool ok, const struct err *e)
 	in->family = 0;
 	more = in->jobs != NULL;
 	if (ok)
-		in->applied = j->apply;
+		in->applied = j->kind == JOB_APPLY;
+	if (ok && j->kind != JOB_RELEASE)
+		in->present = j->kind == JOB_APPLY;
 	free((void *)(uintptr_t)j->rules.exclude_inbound);
 	j->done(j->arg, ok, e);
 	free(j);
 	if (more)		/* one that done() has added to an empty list runs already */
 		next_step(in);
+}
+
+static bool wants_in(const struct job *j)
+{
+	return j->kind == JOB_APPLY && !j->undoing;
 }
 
 /* A first apply that fails takes out all of both families, so that nothing is half captured; its own error is what is
@@ -222,7 +231,7 @@ static void fail_job(struct intercept *in, const struct err *e)
 {
 	struct job *j = in->jobs;
 
-	if (!j->apply || j->undoing || in->applied) {
+	if (!wants_in(j) || in->present) {
 		if (j->undoing)
 			log_error("rules: taking them out again: %s", e->text);
 		end_job(in, false, j->undoing ? &j->error : e);
@@ -249,7 +258,7 @@ static void next_family(struct intercept *in)
 /* IPv6 may be absent, from the kernel or as a program; IPv4 may not, where rules are wanted. */
 static bool may_be_missing(const struct intercept *in)
 {
-	return families[in->family].family == AF_INET6 || !in->jobs->apply || in->jobs->undoing;
+	return families[in->family].family == AF_INET6 || !wants_in(in->jobs);
 }
 
 static void save(struct intercept *in)
@@ -259,7 +268,7 @@ static void save(struct intercept *in)
 	struct err e;
 
 	if (access(f->there, F_OK) == -1) {
-		if (in->jobs->apply && !in->jobs->undoing)
+		if (wants_in(in->jobs))
 			log_notice("this kernel has no IPv6: rules for IPv4 only");
 		next_family(in);
 		return;
@@ -270,7 +279,7 @@ static void save(struct intercept *in)
 		fail_job(in, &e);
 		return;
 	}
-	if (in->jobs->apply && !in->jobs->undoing)
+	if (wants_in(in->jobs))
 		log_notice("%s: rules for IPv4 only", e.text);
 	next_family(in);
 }
@@ -283,9 +292,9 @@ static void restore(struct intercept *in, const char *saved)
 	char *text = NULL;
 	struct err e;
 
-	if (j->apply && !j->undoing)
+	if (wants_in(j))
 		text = rules_apply_text(&j->rules, f->family, saved);
-	else if (rules_clear_text(saved, &text) == 0 && text == NULL) {
+	else if ((j->kind == JOB_RELEASE ? rules_release_text : rules_clear_text)(saved, &text) == 0 && text == NULL) {
 		next_family(in);
 		return;
 	}
@@ -314,16 +323,17 @@ static void child_is_late(void *arg)
 /* The first line that it wrote: what iptables itself says. */
 static void describe(const struct intercept *in, int status, struct err *e)
 {
-	const struct family *f = &families[in->family];
-	char *text = read_memfd(in->err_fd);
+	const char *name = in->restoring ? families[in->family].restore : families[in->family].save;
+	char *text = read_memfd(in->err_fd), *said = text;
 
+	if (said != NULL && strncmp(said, name, strlen(name)) == 0 && strncmp(said + strlen(name), ": ", 2) == 0)
+		said += strlen(name) + 2;
 	if (in->late)
-		err_set(e, "%s: not done within %d s", in->restoring ? f->restore : f->save, CHILD_MS / 1000);
-	else if (text != NULL && *text != '\0')
-		err_set(e, "%s: %.*s", in->restoring ? f->restore : f->save, (int)strcspn(text, "\n"), text);
+		err_set(e, "%s: not done within %d s", name, CHILD_MS / 1000);
+	else if (said != NULL && *said != '\0')
+		err_set(e, "%s: %.*s", name, (int)strcspn(said, "\n"), said);
 	else
-		err_set(e, "%s: ended with status %d", in->restoring ? f->restore : f->save,
-		    WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+		err_set(e, "%s: ended with status %d", name, WIFEXITED(status) ? WEXITSTATUS(status) : -1);
 	free(text);
 }
 
@@ -382,7 +392,7 @@ int intercept_apply(struct intercept *in, const struct rules *r, intercept_done 
 {
 	uint32_t nin = r->exclude_inbound_count, nout = r->exclude_outbound_count;
 	struct image_port_range *ranges = calloc(nin + nout + 1, sizeof(*ranges));
-	struct job j = { .apply = true, .rules = *r, .done = done, .arg = arg };
+	struct job j = { .kind = JOB_APPLY, .rules = *r, .done = done, .arg = arg };
 
 	if (ranges == NULL)
 		return -1;
@@ -398,9 +408,16 @@ int intercept_apply(struct intercept *in, const struct rules *r, intercept_done 
 	return -1;
 }
 
+int intercept_release(struct intercept *in, intercept_done *done, void *arg)
+{
+	const struct job j = { .kind = JOB_RELEASE, .done = done, .arg = arg };
+
+	return add_job(in, &j);
+}
+
 int intercept_clear(struct intercept *in, intercept_done *done, void *arg)
 {
-	const struct job j = { .done = done, .arg = arg };
+	const struct job j = { .kind = JOB_CLEAR, .done = done, .arg = arg };
 
 	return add_job(in, &j);
 }

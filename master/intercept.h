@@ -20,9 +20,11 @@ typedef void intercept_done(void *arg, bool ok, const struct err *e);
 
 /* Copies what it needs.  -1: no memory, and done is not called. */
 int intercept_apply(struct intercept *, const struct rules *, intercept_done *, void *arg);
+/* Nothing new is captured; what is open goes on, until intercept_clear(). */
+int intercept_release(struct intercept *, intercept_done *, void *arg);
 int intercept_clear(struct intercept *, intercept_done *, void *arg);
 
-/* Rules are in, as far as we know. */
+/* Connections are captured, as far as we know. */
 bool intercept_is_applied(const struct intercept *);
-/* A job runs or waits. */
-bool intercept_is_busy(const struct intercept *);
+/* Something of ours may be in the tables: rules, released ones, or those of a job that runs or waits. */
+bool intercept_is_present(const struct intercept *);

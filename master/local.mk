@@ -4,8 +4,17 @@ master_libmaster_a_SOURCES = \
 	%D%/addresses.c %D%/addresses.h %D%/control.c %D%/control.h %D%/cpus.c %D%/cpus.h %D%/intercept.c %D%/intercept.h \
 	%D%/loop.c %D%/loop.h %D%/master.c %D%/master.h %D%/notify.c %D%/notify.h %D%/publish.c %D%/publish.h \
 	%D%/reload.c %D%/reload.h %D%/rules.c %D%/rules.h %D%/rundir.c %D%/rundir.h %D%/sockets.c %D%/sockets.h \
-	%D%/supervise.c %D%/supervise.h
+	%D%/stop.c %D%/supervise.c %D%/supervise.h
 master_libmaster_a_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
 meshd_SOURCES = %D%/main.c
 meshd_CFLAGS = $(AM_CFLAGS)
 meshd_LDADD = master/libmaster.a common/libcommon.a $(SYSTEMD_LIBS)
+
+systemdsystemunit_DATA = %D%/meshd.service
+sysusersdir = $(prefix)/lib/sysusers.d
+dist_sysusers_DATA = %D%/sysusers.d/meshd.conf
+EXTRA_DIST += %D%/meshd.service.in
+CLEANFILES += %D%/meshd.service
+%D%/meshd.service: %D%/meshd.service.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) %D% && sed -e 's|@sbindir[@]|$(sbindir)|g' -e 's|@bindir[@]|$(bindir)|g' \
+		-e 's|@sysconfdir[@]|$(sysconfdir)|g' $(srcdir)/%D%/meshd.service.in > $@

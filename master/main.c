@@ -7,6 +7,7 @@
 #include "common/program.h"
 #include "master/master.h"
 
+#include <fcntl.h>
 #include <getopt.h>
 #include <libgen.h>
 #include <stdio.h>
@@ -69,6 +70,20 @@ static void raise_descriptors(void)
 	setrlimit(RLIMIT_NOFILE, &rl);
 }
 
+/* What is opened must not be taken for standard error. */
+static int open_standard(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd != -1 && fd <= STDERR_FILENO);
+	if (fd == -1)
+		return -1;
+	close(fd);
+	return 0;
+}
+
 /* Files may be opened below the configuration's own folder too; it comes first. */
 static int add_folder(struct options *o, const char *folder)
 {
@@ -87,6 +102,10 @@ static int run(struct options *o)
 	char *copy = strdup(o->file);
 
 	log_open("meshd");
+	if (open_standard() == -1) {
+		log_error("/dev/null: %m");
+		return 1;
+	}
 	if (copy == NULL || add_folder(o, dirname(copy)) == -1) {
 		log_error("out of memory");
 		return 1;

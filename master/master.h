@@ -1,6 +1,7 @@
 /*
  * The master: what its rooms share.  One in the process, made in main.c.  A way through its life: loading the first
- * configuration -> workers adopt -> rules -> running -> rules out -> workers drain -> the agent writes the rest -> over.
+ * configuration -> workers adopt -> rules -> running -> captures end -> workers drain -> rules out -> the agent writes the
+ * rest -> over.
  */
 #pragma once
 
@@ -26,8 +27,9 @@ enum phase {
 	PHASE_ADOPTING,		/* workers bind and take up generation 1 */
 	PHASE_RULES,		/* the agent is there, interception rules go in */
 	PHASE_RUNNING,
-	PHASE_CLEARING,		/* stopping: rules go out */
+	PHASE_RELEASING,	/* stopping: nothing is captured any more */
 	PHASE_DRAINING,		/* stopping: workers serve what is open */
+	PHASE_CLEARING,		/* stopping: what is left of the rules goes */
 	PHASE_LAST_LINES,	/* stopping: the agent writes what is left in the pipes */
 	PHASE_OVER,
 };
@@ -101,6 +103,8 @@ void master_name_slow(const struct master *, uint64_t number, char *text_r, size
 /* Ends the start with an error, undoing what was done. */
 void master_fail_start(struct master *, const char *why);
 void master_stop(struct master *);
+void master_stop_at_once(struct master *);	/* it is stopping already */
+void master_stop_late(struct master *);		/* its `limit` has rung while it stops */
 /* A worker or the agent has ended. */
 void master_child_ended(struct master *);
 
@@ -115,6 +119,6 @@ void master_set_log_file(struct master *, int fd, const char *path);
 
 static inline bool master_stopping(const struct master *m)
 {
-	return m->phase >= PHASE_CLEARING;
+	return m->phase >= PHASE_RELEASING;
 }
 

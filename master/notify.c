@@ -26,7 +26,7 @@ void notify_reloading(void)
 	    (unsigned long long)ts.tv_sec * 1000000u + (unsigned long long)ts.tv_nsec / 1000);
 }
 
-void notify_stopping(const char *status)
+void notify_stopping(const char *status, uint64_t within_ms)
 {
-	sd_notifyf(0, "STOPPING=1\nSTATUS=%s", status);
+	sd_notifyf(0, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu\nSTATUS=%s", (unsigned long long)within_ms * 1000u, status);
 }

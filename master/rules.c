@@ -125,46 +125,67 @@ char *rules_apply_text(const struct rules *r, int family, const char *saved)
 
 /* ---- clearing ---- */
 
-static bool anything_is_there(const char *saved)
+static bool any_jump(const char *saved)
 {
 	bool there = false;
 
 	for (size_t i = 0; i < NJUMPS; i++)
 		there |= count_jumps(saved, jumps[i]) > 0;
+	return there;
+}
+
+static bool any_chain(const char *saved)
+{
+	bool there = false;
+
 	for (size_t i = 0; i < NCHAINS; i++)
 		there |= has_chain(saved, chains[i]);
 	return there;
 }
 
-int rules_clear_text(const char *saved, char **text_r)
+/* All chains are emptied before one goes: they jump to each other. */
+static void print_removal(FILE *f, const char *saved, bool chains_too)
 {
-	size_t size;
-	FILE *f;
-
-	*text_r = NULL;
-	if (!anything_is_there(saved))
-		return 0;
-	if ((f = open_memstream(text_r, &size)) == NULL)
-		return -1;
 	fprintf(f, "*nat\n");
 	for (size_t i = 0; i < NJUMPS; i++) {
 		for (unsigned n = count_jumps(saved, jumps[i]); n > 0; n--)
 			fprintf(f, "-D %s\n", jumps[i]);
 	}
-	/* all are emptied before one goes: they jump to each other */
-	for (size_t i = 0; i < NCHAINS; i++) {
+	for (size_t i = 0; chains_too && i < NCHAINS; i++) {
 		if (has_chain(saved, chains[i]))
 			fprintf(f, "-F %s\n", chains[i]);
 	}
-	for (size_t i = 0; i < NCHAINS; i++) {
+	for (size_t i = 0; chains_too && i < NCHAINS; i++) {
 		if (has_chain(saved, chains[i]))
 			fprintf(f, "-X %s\n", chains[i]);
 	}
 	fprintf(f, "COMMIT\n");
-	if (fclose(f) != 0) {
-		free(*text_r);
-		*text_r = NULL;
+}
+
+static int removal_text(const char *saved, bool chains_too, char **text_r)
+{
+	size_t size;
+	FILE *f;
+
+	*text_r = NULL;
+	if (!any_jump(saved) && !(chains_too && any_chain(saved)))
+		return 0;
+	if ((f = open_memstream(text_r, &size)) == NULL)
 		return -1;
-	}
-	return 0;
+	print_removal(f, saved, chains_too);
+	if (fclose(f) == 0)
+		return 0;
+	free(*text_r);
+	*text_r = NULL;
+	return -1;
+}
+
+int rules_release_text(const char *saved, char **text_r)
+{
+	return removal_text(saved, false, text_r);
+}
+
+int rules_clear_text(const char *saved, char **text_r)
+{
+	return removal_text(saved, true, text_r);
 }

@@ -20,5 +20,12 @@ struct rules {
 /* family: AF_INET or AF_INET6; saved: what `iptables-save -t nat` printed.  The answer is malloc'ed; NULL: no memory. */
 char *rules_apply_text(const struct rules *, int family, const char *saved);
 
+/*
+ * Takes the jumps out: nothing is captured any more.  The chains stay, because their rules may be the last thing on this
+ * host that uses connection tracking: without it, connections that came through them would be translated no more.
+ * *text_r is NULL when there is nothing to do.  -1: no memory.
+ */
+int rules_release_text(const char *saved, char **text_r);
+
 /* Takes all of it out again.  *text_r is NULL when there is nothing of ours.  -1: no memory. */
 int rules_clear_text(const char *saved, char **text_r);

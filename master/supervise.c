@@ -92,7 +92,7 @@ int child_start(struct child *c, struct err *e)
 	c->control = c->messages.fd = pair[0];
 	c->end.fd = c->pidfd;
 	c->sent = 0;
-	c->adopted = c->drain_sent = c->log_file_wanted = false;
+	c->adopted = c->drain_sent = c->killed = c->log_file_wanted = false;
 	c->failed[0] = '\0';
 	if (!c->is_agent)
 		live_set(&c->m->live.blocks[c->index].pid, (uint64_t)c->pid);
@@ -182,8 +182,10 @@ void child_drain(struct child *c, uint32_t ms)
 
 void child_kill(struct child *c)
 {
-	if (c->pid != 0)
-		kill(c->pid, SIGKILL);		/* not reaped yet, so still this very process */
+	if (c->pid == 0)
+		return;
+	c->killed = true;
+	kill(c->pid, SIGKILL);		/* not reaped yet, so still this very process */
 }
 
 /* ---- being told ---- */
@@ -260,8 +262,8 @@ static void take_messages(void *arg, short revents)
 		child_tell(c);
 	read_messages(c, MESSAGES_PER_TURN);
 	/* One that cannot be talked to is of no use; if it is on its way out, this changes nothing. */
-	if (c->control == -1)
-		child_kill(c);
+	if (c->control == -1 && c->pid != 0)
+		kill(c->pid, SIGKILL);
 	master_settle(c->m);
 }
 
@@ -269,7 +271,7 @@ static void take_messages(void *arg, short revents)
 
 static void say_how(const struct child *c, const siginfo_t *i)
 {
-	bool expected = c->drain_sent && i->si_code == CLD_EXITED && i->si_status == 0;
+	bool expected = c->killed || (c->drain_sent && i->si_code == CLD_EXITED && i->si_status == 0);
 	enum log_level level = expected ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING;
 
 	if (i->si_code == CLD_EXITED)

@@ -6,6 +6,7 @@ UNIT_TESTS += unit-worker
 UNIT_TESTS += unit-agent
 UNIT_TESTS += unit-conf
 UNIT_TESTS += unit-ctl
+UNIT_TESTS += unit-master
 endif
 check_PROGRAMS += $(UNIT_TESTS)
 unit_common_SOURCES = %D%/unit/common/addr.c %D%/unit/common/live.c
@@ -18,17 +19,24 @@ unit_agent_SOURCES = %D%/unit/agent/agent.c %D%/unit/agent/answers.c %D%/unit/ag
 	%D%/unit/agent/logs.c
 unit_agent_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) $(JANSSON_CFLAGS) -Wno-shadow
 unit_agent_LDADD = agent/libagent.a common/libcommon.a $(CRITERION_LIBS) $(MICROHTTPD_LIBS) $(JANSSON_LIBS) $(PCRE2_LIBS)
-unit_conf_SOURCES = %D%/unit/conf/try.c %D%/unit/conf/try.h %D%/unit/conf/samples.c
+unit_conf_SOURCES = %D%/unit/conf/try.c %D%/unit/conf/try.h \
+	%D%/unit/conf/check.c %D%/unit/conf/confrun.c %D%/unit/conf/keys.c %D%/unit/conf/samples.c %D%/unit/conf/source.c
 unit_conf_CPPFLAGS = $(AM_CPPFLAGS) -DTEST_SRCDIR='"$(abs_top_srcdir)"'
 unit_conf_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) -Wno-shadow
 unit_conf_LDADD = conf/libconf.a common/libcommon.a $(CRITERION_LIBS) $(LIBCONFIG_LIBS) $(CRYPTO_LIBS)
-unit_ctl_SOURCES = %D%/unit/ctl/forms.c %D%/unit/ctl/meshctl.c %D%/unit/ctl/name.c %D%/unit/ctl/table.c \
+unit_ctl_SOURCES = %D%/unit/ctl/forms.c %D%/unit/ctl/meshctl.c %D%/unit/ctl/name.c %D%/unit/ctl/reload.c %D%/unit/ctl/table.c \
 	%D%/unit/agent/fixture.c %D%/unit/agent/fixture.h
 unit_ctl_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) $(JANSSON_CFLAGS) -Wno-shadow
 unit_ctl_LDADD = ctl/libctl.a common/libcommon.a $(CRITERION_LIBS) $(JANSSON_LIBS) $(CURL_LIBS)
+unit_master_SOURCES = %D%/unit/master/cpus.c %D%/unit/master/publish.c %D%/unit/master/rules.c \
+	%D%/unit/master/sample.c %D%/unit/master/sample.h %D%/unit/master/sockets.c
+unit_master_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) -Wno-shadow
+unit_master_LDADD = master/libmaster.a common/libcommon.a $(CRITERION_LIBS)
 
-EXTRA_DIST += %D%/run-unit %D%/include-rule.sh
+EXTRA_DIST += %D%/run-unit %D%/include-rule.sh %D%/ldd-rule.sh %D%/manual.sh
 
-check-local: $(check_PROGRAMS)
+check-local: $(check_PROGRAMS) meshd
 	srcdir=$(abs_top_srcdir) sh $(top_srcdir)/t/include-rule.sh
+	sh $(top_srcdir)/t/ldd-rule.sh ./meshd
+	srcdir=$(abs_top_srcdir) sh $(top_srcdir)/t/manual.sh
 	sh $(top_srcdir)/t/run-unit $(UNIT_TESTS)

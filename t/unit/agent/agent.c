@@ -4,8 +4,13 @@
 
 #include <criterion/criterion.h>
 #include <jansson.h>
+#include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static struct fixture f;
@@ -105,6 +110,73 @@ Test(agent, lines_go_to_the_file_and_the_drain_writes_the_last)
 	cr_expect_not_null(strstr(got, "first\n"));
 	cr_expect_not_null(strstr(got, "other\n"));
 	cr_expect_not_null(strstr(got, "second\n"));
+}
+
+/* More clients than there is room for, each with half a request: the log does not wait for them. */
+Test(agent, slow_clients_hold_up_nobody)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	char got[16] = "";
+	int clients[64];
+
+	snprintf(un.sun_path, sizeof(un.sun_path), "%s/admin.sock", f.folder);
+	for (unsigned i = 0; i < 64; i++) {
+		clients[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		if (connect(clients[i], (struct sockaddr *)&un, sizeof(un)) == 0)
+			cr_expect_eq(write(clients[i], "GET /st", 7), 7);
+	}
+	cr_assert_eq(write(f.pipes[1], "a line\n", 7), 7);
+	for (unsigned i = 0; i < 200 && read(f.logfile, got, sizeof(got)) <= 0; i++)
+		poll(NULL, 0, 10);
+	cr_expect_str_eq(got, "a line\n");
+	for (unsigned i = 0; i < 64; i++)
+		close(clients[i]);
+	expect("/ready", "LIVE\n");
+}
+
+/* As logrotate has it: the old file is moved, the master sends a new one, later none. */
+Test(agent, the_log_goes_to_another_file_and_to_none)
+{
+	int other = memfd_create("log", MFD_CLOEXEC);
+	char got[64] = "";
+
+	fixture_send(&f, WIRE_LOGFILE, 0, dup(other));
+	fixture_send(&f, WIRE_IMAGE, 2, fixture_image(1));		/* what was sent before it has been taken by then */
+	cr_assert_eq(write(f.pipes[0], "to the other\n", 13), 13);
+	for (unsigned i = 0; i < 100 && pread(other, got, sizeof(got) - 1, 0) < 13; i++)
+		expect("/ready", "LIVE");				/* a turn of its loop */
+	cr_expect_str_eq(got, "to the other\n");
+	fixture_send(&f, WIRE_LOGFILE, 0, -1);
+	fixture_send(&f, WIRE_IMAGE, 3, fixture_image(1));
+	cr_assert_eq(write(f.pipes[0], "to nobody\n", 10), 10);
+	expect("/stats?filter=access_log_failed", "server.access_log_failed: 0\n");
+	cr_expect_eq(pread(other, got, sizeof(got) - 1, 0), 13);
+	cr_expect_eq(read(f.logfile, got, sizeof(got)), 0);
+}
+
+/* It is the user of the image, and has no way back. */
+Test(agent, it_has_given_up_its_rights)
+{
+	char path[64], line[256];
+	unsigned uids = 0, groups = 1, no_new = 0;
+	FILE *status;
+
+	if (geteuid() != 0) {
+		end();			/* a test that is skipped has no end of its own */
+		cr_skip_test("started without rights");
+	}
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)f.agent);
+	cr_assert_not_null(status = fopen(path, "r"));
+	while (fgets(line, sizeof(line), status) != NULL) {
+		uids += strncmp(line, "Uid:\t0\t", 7) == 0 || strncmp(line, "Gid:\t0\t", 7) == 0;
+		groups += strncmp(line, "Groups:", 7) == 0 && strpbrk(line + 7, "0123456789") != NULL;
+		no_new += strcmp(line, "NoNewPrivs:\t1\n") == 0;
+		cr_expect(strncmp(line, "CapEff:", 7) != 0 || strtoull(line + 7, NULL, 16) == 0, "%s", line);
+	}
+	fclose(status);
+	cr_expect_eq(uids, 0);
+	cr_expect_eq(groups, 1);
+	cr_expect_eq(no_new, 1);
 }
 
 Test(agent, it_ends_at_the_deadline_of_a_drain)

@@ -149,7 +149,7 @@ Test(meshctl, status_is_in_words)
 	live_set(&f.live.blocks[1].pid, 0);
 	live_set(&f.live.blocks[0].counter[WORKER_C_shed_descriptors], 5);
 	expect_part("status", "problem: worker 1 is not running\n");
-	expect_part("status", "problem: 5 connections were shed for want of descriptors\n");
+	expect_part("status", "problem: connections shed for want of descriptors: 5\n");
 	expect_part("status -o json", "\"problems\": [\n");
 	expect_part("generations", "1*           000102030405");
 	expect_part("version", "meshd ");
@@ -205,6 +205,10 @@ Test(meshctl, check_says_what_the_daemon_would)
 	expect_failure(f.folder, arguments, 1, expected);
 	snprintf(arguments, sizeof(arguments), "check %s/far.conf", f.folder);
 	expect_failure(f.folder, arguments, 1, "far.conf:1: ");
+	snprintf(arguments, sizeof(arguments), "check -I /etc -I /usr %s/good.conf -o json", f.folder);
+	expect_part(arguments, "\"ok\": true");
+	snprintf(arguments, sizeof(arguments), "check -I /nonexistent %s/good.conf", f.folder);
+	expect_failure(f.folder, arguments, 1, "meshctl: /nonexistent: No such file or directory");
 	snprintf(arguments, sizeof(arguments), "check %s/none.conf", f.folder);
 	expect_failure(f.folder, arguments, 1, "none.conf: ");
 	expect_failure(f.folder, "check", 2, "an operand is missing");

@@ -1,0 +1,443 @@
+/*
+ * conf/rows.c: for each key row its wrong type, below and above its range, misspelt, its limits themselves.  All of it
+ * is derived from the rows, so that a new key is tested with its first build.
+ */
+#include "t/unit/conf/try.h"
+
+#include "conf/keys.h"
+
+#include <criterion/criterion.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A key, and the keys that lead to its group. */
+struct place {
+	const struct key *way[8];
+	const struct key_group *groups[9];
+	int depth;
+	const struct key *key;
+};
+
+struct text {
+	char *bytes;
+	size_t n;
+};
+
+static void add(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void add(struct text *t, const char *fmt, ...)
+{
+	va_list ap;
+	char *more;
+	int n;
+
+	va_start(ap, fmt);
+	n = vasprintf(&more, fmt, ap);
+	va_end(ap);
+	t->bytes = realloc(t->bytes, t->n + (size_t)n + 1);
+	memcpy(t->bytes + t->n, more, (size_t)n + 1);
+	t->n += (size_t)n;
+	free(more);
+}
+
+static void add_required(struct text *, const struct key_group *, const struct key *except);
+
+static void add_valid(struct text *t, const struct key *k)
+{
+	add(t, "%s = ", k->name);
+	switch (k->type) {
+	case KEY_TEXT: add(t, "\"c\""); break;
+	case KEY_INTEGER: add(t, "%s", k->min); break;
+	case KEY_WORD: add(t, "\"%s\"", k->words[0].word); break;
+	case KEY_IPS: add(t, "\"192.0.2.1\""); break;
+	case KEY_ENDPOINTS: add(t, "[ ]"); break;
+	case KEY_GROUPS:
+		add(t, "( { ");
+		add_required(t, k->group, NULL);
+		add(t, "} )");
+		break;
+	default: cr_assert_fail("%s: a type that was never required", k->name);
+	}
+	add(t, "; ");
+}
+
+static void add_required(struct text *t, const struct key_group *g, const struct key *except)
+{
+	for (uint32_t i = 0; i < g->count; i++) {
+		if ((g->keys[i].flags & KEY_REQUIRED) && &g->keys[i] != except)
+			add_valid(t, &g->keys[i]);
+	}
+}
+
+static bool begins(const struct place *p, const char *name)
+{
+	return strcmp(p->depth > 0 ? p->way[0]->name : p->key->name, name) == 0;
+}
+
+/* Everything that must be there on line 1, the key under test on line 2. */
+static char *file_with(const struct place *p, const char *name, const char *value)
+{
+	struct text t = { 0 };
+
+	if (!begins(p, "clusters"))
+		add(&t, "clusters = ( { name = \"c\"; } ); ");
+	if (!begins(p, "intercept"))
+		add(&t, "intercept = { }; ");
+	for (int i = 0; i < p->depth; i++) {
+		add_required(&t, p->groups[i], p->way[i]);
+		add(&t, "%s = %s", p->way[i]->name, p->way[i]->type == KEY_GROUPS ? "( { " : "{ ");
+	}
+	add_required(&t, p->groups[p->depth], p->key);
+	add(&t, "\n%s = %s;\n", name, value);
+	for (int i = p->depth; i-- > 0;)
+		add(&t, p->way[i]->type == KEY_GROUPS ? "} ); " : "}; ");
+	return t.bytes;
+}
+
+static char *path_of(const struct place *p, const char *name)
+{
+	struct text t = { 0 };
+
+	for (int i = 0; i < p->depth; i++)
+		add(&t, "%s%s.", p->way[i]->name, p->way[i]->type == KEY_GROUPS ? "[0]" : "");
+	add(&t, "%s", name);
+	return t.bytes;
+}
+
+static void expect(const struct place *p, const char *name, const char *value, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+static void expect(const struct place *p, const char *name, const char *value, const char *fmt, ...)
+{
+	char *file = file_with(p, name, value), *path = path_of(p, name), *report = try_wrong(file), *reason, *all;
+	va_list ap;
+
+	va_start(ap, fmt);
+	cr_assert_geq(vasprintf(&reason, fmt, ap), 0);
+	va_end(ap);
+	cr_assert_geq(asprintf(&all, "m.conf:2: %s: %s\n", path, reason), 0);
+	cr_assert_str_eq(report, all, "%s\n got: %s want: %s", file, report, all);
+	free(file);
+	free(path);
+	free(report);
+	free(reason);
+	free(all);
+}
+
+static void expect_good(const struct place *p, const char *value)
+{
+	char *file = file_with(p, p->key->name, value);
+	struct tried t = try_good(file);
+
+	tried_free(&t);
+	free(file);
+}
+
+static void walk(const struct key_group *g, struct place *p, void (*each)(const struct place *))
+{
+	p->groups[p->depth] = g;
+	for (uint32_t i = 0; i < g->count; i++) {
+		p->key = &g->keys[i];
+		each(p);
+		if (g->keys[i].group != NULL) {
+			p->way[p->depth++] = &g->keys[i];
+			walk(g->keys[i].group, p, each);
+			p->depth--;
+		}
+	}
+}
+
+static void every_key(void (*each)(const struct place *))
+{
+	struct place p = { 0 };
+
+	walk(&keys_top, &p, each);
+}
+
+static void wrong_type(const struct place *p)
+{
+	bool members = key_is_list(p->key->type) || p->key->type == KEY_GROUP;
+
+	if (p->key->type == KEY_LATER)
+		expect(p, p->key->name, "1", "not supported yet");
+	else
+		expect(p, p->key->name, members ? "1" : "1.5", "must be %s", key_type_words(p->key->type));
+}
+
+Test(keys, a_wrong_type_is_refused)
+{
+	every_key(wrong_type);
+}
+
+static void misspelt(const struct place *p)
+{
+	char name[64];
+
+	if (p->key->type == KEY_LATER)
+		return;
+	snprintf(name, sizeof(name), "%c%s", p->key->name[0], p->key->name + 2);
+	if (p->key->flags & KEY_REQUIRED)
+		return;				/* is missing, too: below */
+	expect(p, name, "1", "unknown key (did you mean \"%s\"?)", p->key->name);
+}
+
+Test(keys, a_misspelt_key_is_named)
+{
+	every_key(misspelt);
+}
+
+static void missing(const struct place *p)
+{
+	char *file, *path, *report, *want;
+
+	if (!(p->key->flags & KEY_REQUIRED))
+		return;
+	file = file_with(p, "zzzz", "1");
+	path = path_of(p, p->key->name);
+	cr_assert_geq(asprintf(&want, "m.conf:1: %s: is missing\n", path), 0);
+	report = try_wrong(file);
+	cr_assert_not_null(strstr(report, want), "%s\n got: %s want: %s", file, report, want);
+	free(file);
+	free(path);
+	free(report);
+	free(want);
+}
+
+Test(keys, a_missing_key_is_named)
+{
+	every_key(missing);
+}
+
+/* A row's limit moved by one of its smallest unit, as one writes it. */
+static void beyond(const struct key *k, const char *written, int by, char *value, size_t size)
+{
+	char unit[8] = "";
+	unsigned long long n = 0, factor;
+
+	sscanf(written, "%llu%7s", &n, unit);
+	factor = strcmp(unit, "s") == 0 ? 1000 : strcmp(unit, "min") == 0 ? 60000 : strcmp(unit, "h") == 0 ? 3600000 :
+	    strcmp(unit, "k") == 0 ? 1024 : strcmp(unit, "m") == 0 ? 1048576 : 1;
+	n = n * factor / (k->type == KEY_SECONDS ? 1000 : 1) + (unsigned long long)(long long)by;
+	if (k->type == KEY_MILLISECONDS)
+		snprintf(value, size, "\"%llums\"", n);
+	else if (k->type == KEY_SECONDS)
+		snprintf(value, size, "\"%llus\"", n);
+	else
+		snprintf(value, size, "%lld", (long long)n);
+}
+
+static bool is_number(enum key_type type)
+{
+	return type == KEY_INTEGER || type == KEY_MILLISECONDS || type == KEY_SECONDS || type == KEY_SIZE;
+}
+
+static void out_of_range(const struct place *p)
+{
+	const struct key *k = p->key;
+	char value[64], bare[64];
+
+	if (!is_number(k->type))
+		return;
+	for (int by = -1; by <= 1; by += 2) {
+		beyond(k, by < 0 ? k->min : k->max, by, value, sizeof(value));
+		if (value[0] == '"' && by < 0 && atoi(k->min) == 0)
+			continue;		/* no time is below nought */
+		snprintf(bare, sizeof(bare), "%s", value + (value[0] == '"'));
+		bare[strcspn(bare, "\"")] = '\0';
+		expect(p, k->name, value, "%s is out of range (%s to %s)", bare, k->min, k->max);
+		beyond(k, by < 0 ? k->min : k->max, 0, value, sizeof(value));
+		expect_good(p, value);
+	}
+}
+
+Test(keys, numbers_out_of_range_are_refused_and_limits_are_not)
+{
+	every_key(out_of_range);
+}
+
+static void no_number_wraps(const struct place *p)
+{
+	static const char *const numbers[] = { "4294967296", "4294967297", "18446744073709551615", "9223372036854775807",
+		"-1", "-4294967295", "65536000000" };
+	const struct key *k = p->key;
+	char value[64];
+
+	for (size_t i = 0; is_number(k->type) && i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		bool integer = k->type == KEY_INTEGER || k->type == KEY_SIZE;
+		char *file, *report;
+
+		snprintf(value, sizeof(value), integer ? "%s" : "\"%sh\"", numbers[i]);
+		file = file_with(p, k->name, value);
+		report = try_wrong(file);
+		cr_assert(strncmp(report, "m.conf:2: ", 10) == 0, "%s: %s", file, report);
+		free(file);
+		free(report);
+	}
+}
+
+Test(keys, no_number_wraps)
+{
+	every_key(no_number_wraps);
+}
+
+static void time_without_unit(const struct place *p)
+{
+	if (p->key->type == KEY_MILLISECONDS || p->key->type == KEY_SECONDS)
+		expect(p, p->key->name, "5", "needs a unit: must be %s", key_type_words(p->key->type));
+	if (p->key->type == KEY_SECONDS)
+		expect(p, p->key->name, "\"1500ms\"", "\"1500ms\" must be whole seconds");
+}
+
+Test(keys, a_time_needs_a_unit)
+{
+	every_key(time_without_unit);
+}
+
+static void wrong_text(const struct place *p)
+{
+	static const char *const not_utf8[] = { "\"/\x80\"", "\"/\xc3\"", "\"/\xc0\xaf\"", "\"/\xe0\x80\xaf\"", "\"/\xed\xa0\x80\"",
+		"\"/\xf4\x90\x80\x80\"", "\"/\xf0\x9f\x98\"", "\"/\xff\"" };
+	const struct key *k = p->key;
+	size_t max;
+	char *value;
+
+	if (k->type != KEY_TEXT && k->type != KEY_PATH && k->type != KEY_ACCOUNT)
+		return;
+	if (atoi(k->min) > 0)
+		expect(p, k->name, "\"\"", "must not be empty");
+	max = (size_t)atoi(k->max);
+	value = malloc(max + 4);
+	memset(value, 'x', max + 4);
+	value[0] = value[max + 2] = '"';
+	value[max + 3] = '\0';
+	expect(p, k->name, value, "%zu bytes long, at most %s can be", max + 1, k->max);
+	free(value);
+	expect(p, k->name, "\"/a\\nb\"", "must not have control characters");
+	for (size_t i = 0; i < sizeof(not_utf8) / sizeof(not_utf8[0]); i++)
+		expect(p, k->name, not_utf8[i], "must be UTF-8");
+	if (k->type == KEY_PATH)
+		expect(p, k->name, "\"run/x\"", "\"run/x\" must be an absolute path");
+	if (k->type == KEY_ACCOUNT)
+		expect(p, k->name, "\"-u 0\"", "\"-u 0\" is not a name of a user or group");
+}
+
+Test(keys, texts_have_limits)
+{
+	every_key(wrong_text);
+}
+
+static void wrong_word(const struct place *p)
+{
+	char value[64], *file, *report;
+
+	if (p->key->type != KEY_WORD)
+		return;
+	for (const struct key_word *w = p->key->words; w->word != NULL; w++) {
+		snprintf(value, sizeof(value), "\"%s\"", w->word);
+		if (w->later)
+			expect(p, p->key->name, value, "\"%s\" is not supported yet", w->word);
+	}
+	file = file_with(p, p->key->name, "\"zzz\"");
+	report = try_wrong(file);
+	cr_assert_not_null(strstr(report, ": \"zzz\" is not one of \""), "%s", report);
+	free(file);
+	free(report);
+}
+
+Test(keys, words_are_known_or_refused_by_name)
+{
+	every_key(wrong_word);
+}
+
+static void wrong_count(const struct place *p)
+{
+	const struct key *k = p->key;
+	struct text t = { 0 };
+	int max;
+
+	if (!key_is_list(k->type) || (max = atoi(k->max)) > 10000)
+		return;
+	if (atoi(k->min) > 0)
+		expect(p, k->name, "( )", "must not be empty");
+	add(&t, "( 1");
+	for (int i = 0; i < max; i++)
+		add(&t, ", 1");
+	add(&t, " )");
+	expect(p, k->name, t.bytes, "has %d members, at most %d can be", max + 1, max);
+	free(t.bytes);
+}
+
+Test(keys, lists_have_limits)
+{
+	every_key(wrong_count);
+}
+
+static void wrong_member(const struct place *p)
+{
+	static const struct { enum key_type type; const char *value, *reason; } cases[] = {
+		{ KEY_ENDPOINTS, "192.0.2.1", "\"192.0.2.1\" is not \"address:port\" (IPv6: \"[address]:port\")" },
+		{ KEY_ENDPOINTS, "2001:db8::1:80", "\"2001:db8::1:80\" is not \"address:port\" (IPv6: \"[address]:port\")" },
+		{ KEY_ENDPOINTS, "192.0.2.1:0", "\"192.0.2.1:0\" is not \"address:port\" (IPv6: \"[address]:port\")" },
+		{ KEY_ENDPOINTS, "192.0.2.1:65536", "\"192.0.2.1:65536\" is not \"address:port\" (IPv6: \"[address]:port\")" },
+		{ KEY_ENDPOINTS, "0.0.0.0:80", "\"0.0.0.0:80\" is no address to connect to" },
+		{ KEY_IPS, "localhost", "\"localhost\" is not an IP address" },
+		{ KEY_IPS, "192.0.2.256", "\"192.0.2.256\" is not an IP address" },
+		{ KEY_PREFIXES, "192.0.2.1/24", "\"192.0.2.1/24\" has bits set past its length" },
+		{ KEY_PREFIXES, "192.0.2.0/33", "\"192.0.2.0/33\" is not \"address/length\"" },
+		{ KEY_PREFIXES, "2001:db8::/129", "\"2001:db8::/129\" is not \"address/length\"" },
+		{ KEY_PORTS, "80-79", "\"80-79\" is not \"first-last\" within 1 to 65535" },
+		{ KEY_PORTS, "0-1", "\"0-1\" is not \"first-last\" within 1 to 65535" },
+		{ KEY_PORTS, "1-65536", "\"1-65536\" is not \"first-last\" within 1 to 65535" },
+		{ KEY_PORTS, "80", "\"80\" is not \"first-last\" within 1 to 65535" },
+	};
+	char value[64], *path, *report, *want, *file;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		if (cases[i].type != p->key->type)
+			continue;
+		snprintf(value, sizeof(value), "[ \"%s\" ]", cases[i].value);
+		file = file_with(p, p->key->name, value);
+		path = path_of(p, p->key->name);
+		report = try_wrong(file);
+		cr_assert_geq(asprintf(&want, "m.conf:2: %s[0]: %s\n", path, cases[i].reason), 0);
+		cr_assert_str_eq(report, want, "%s\n got: %s want: %s", file, report, want);
+		free(file);
+		free(path);
+		free(report);
+		free(want);
+	}
+}
+
+Test(keys, members_of_lists_are_read_strictly)
+{
+	every_key(wrong_member);
+}
+
+static void about(const struct place *p)
+{
+	cr_assert_not_null(p->key->about, "%s", p->key->name);
+}
+
+Test(keys, each_row_has_words)
+{
+	every_key(about);
+}
+
+static char *manual;
+
+static void in_manual(const struct place *p)
+{
+	char line[128];
+
+	if (p->key->type == KEY_LATER)
+		return;
+	snprintf(line, sizeof(line), ".It Ic %s", p->key->name);
+	cr_assert_not_null(strstr(manual, line), "man/meshd.conf.5 does not explain %s", p->key->name);
+}
+
+Test(keys, the_manual_has_each)
+{
+	manual = try_read("man/meshd.conf.5");
+	every_key(in_manual);
+	free(manual);
+}
