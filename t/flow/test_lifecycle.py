@@ -120,10 +120,24 @@ def test_drain_time_ends_what_does_not_end(net, start):
     assert m.log_lines()[-1]["details"] == "drain_time"
 
 
-def test_sigint_stops_as_well(host, start):
-    m = start(host, "")
-    m.process.signal(signal.SIGINT)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_whole_group(net, start, number):
+    """A terminal's ^C and timeout(1) reach the children too: they go on until the master has them end."""
+    a, b = net.host("a"), net.host("b")
+    m = start(a, "", drain_time="10s")
+    with b.listen(b.v4, 9000) as l:
+        client = a.connect(b.v4, 9000)
+        server, _ = l.accept()
+        server.settimeout(10)
+        os.killpg(m.process.pid, number)
+        wait_for("it is stopping", lambda: "-j MESHD_OUTPUT" not in a.rules())
+        client.sendall(b"still")
+        assert server.recv(10) == b"still"
+        server.close()
+        assert ends(client) == "eof"
+        client.close()
     m.check_gone(m.process.wait(20))
+    assert m.log_lines()[-1]["received"] == "5"
 
 
 # ---- rules ----
