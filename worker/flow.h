@@ -27,6 +27,7 @@ struct flow {
 	uint16_t loan_id;
 	uint8_t small;			/* wake-ups in a row that carried little */
 	bool busy, spliced;
+	bool unpaced;			/* the sink's congestion control was looked at */
 	bool reading;			/* OP_DATA or OP_READY is armed */
 	bool stopping;			/* OP_DATA is being cancelled */
 	bool sending;			/* OP_SENT is in flight */
