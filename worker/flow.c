@@ -517,6 +517,7 @@ static void pump(struct conn *c, unsigned d)
 		set_nonblock(&c->side[DOWNSTREAM], true);
 		set_nonblock(&c->side[UPSTREAM], true);
 		f->spliced = c->side[DOWNSTREAM].nonblock && c->side[UPSTREAM].nonblock;
+		f->busy = true;		/* a quiet one that was polled: read_on() must not make the sockets blocking under it */
 	}
 	while (go == 1 && carried < BYTES_A_WAKE)
 		go = f->spliced ? splice_once(c, d, &carried) : copy_once(c, d, &carried);
