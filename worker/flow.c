@@ -511,6 +511,7 @@ static void pump(struct conn *c, unsigned d)
 {
 	struct flow *f = &c->flow[d];
 	uint64_t carried = 0;
+	bool by_pipe;
 	int go = 1;
 
 	if (!f->spliced && f->run >= SPLICE_AFTER && take_pipe(c, f)) {
@@ -519,14 +520,15 @@ static void pump(struct conn *c, unsigned d)
 		f->spliced = c->side[DOWNSTREAM].nonblock && c->side[UPSTREAM].nonblock;
 		f->busy = true;		/* a quiet one that was polled: read_on() must not make the sockets blocking under it */
 	}
+	by_pipe = f->spliced && take_pipe(c, f);
 	while (go == 1 && carried < BYTES_A_WAKE)
-		go = f->spliced ? splice_once(c, d, &carried) : copy_once(c, d, &carried);
+		go = by_pipe ? splice_once(c, d, &carried) : copy_once(c, d, &carried);
 	if (c->state == CONN_CLOSING)
 		return;
 	f->run += carried;
 	back_to_quiet(c, d, carried);
-	if (!f->spliced)
-		drop_pipe(c, f);
+	if (f->piped == 0)
+		drop_pipe(c, f);	/* lent for a wake, as a receive buffer is: an idle tunnel holds none */
 	if (go == -1)
 		return;
 	pass_end(c, d);
@@ -553,8 +555,11 @@ void flow_room(struct conn *c, unsigned d, int res)
 	f->waiting_room = false;
 	if (c->state == CONN_CLOSING || res == -ECANCELED)
 		return;
-	if (f->piped > 0 && !empty_pipe(c, d))
-		return;
+	if (f->piped > 0) {
+		if (!empty_pipe(c, d))
+			return;
+		drop_pipe(c, f);
+	}
 	flush(c, d);
 }
 
