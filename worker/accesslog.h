@@ -2,6 +2,7 @@
  * drops lines and counts them: the log never holds up traffic. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct worker;
@@ -9,6 +10,7 @@ struct worker;
 struct accesslog {
 	int fd;			/* the pipe; -1: none */
 	size_t used;
+	bool half;		/* lines begins with the rest of one whose beginning is in the pipe */
 	char lines[32768];
 };
 
