@@ -324,7 +324,7 @@ void conn_flow_done(struct conn *c)
 static void hung_up(struct conn *c, unsigned d, int res)
 {
 	c->flow[d].watching = false;
-	if (c->state == CONN_OPEN && res > 0 && (res & POLLERR))
+	if (c->state != CONN_CLOSING && res > 0 && (res & POLLERR))
 		conn_close(c, d == DOWNSTREAM ? END_DOWNSTREAM_RESET : END_UPSTREAM_RESET, true);
 }
 

@@ -361,10 +361,13 @@ void flow_data(struct conn *c, unsigned d, int res, unsigned flags)
 		fail(c, d);
 	if (c->state == CONN_CLOSING)
 		return;
-	if (c->state == CONN_OPEN)
+	if (c->state == CONN_OPEN) {
 		flush(c, d);
-	else
-		read_on(c, d);
+		return;
+	}
+	read_on(c, d);
+	if (!f->reading && !f->starved)
+		watch(c, d);
 }
 
 void flow_sent(struct conn *c, unsigned d, int res)
