@@ -52,6 +52,8 @@ static void take(struct worker *w, const struct wire *m, int fd)
 		control_adopted(w);
 		return;
 	case WIRE_LISTEN:
+		if (w->draining)
+			break;
 		if (fd == -1 || listener_add(w, fd, &e) == -1)
 			log_error("%s", fd == -1 ? "no listening socket" : e.text);
 		return;

@@ -7,6 +7,7 @@
 #include "common/err.h"
 #include "worker/loop.h"
 
+struct generation;
 struct image;
 struct worker;
 
@@ -16,6 +17,7 @@ struct listener {
 	int fd;
 	uint32_t index;			/* of the listener in the image in use; IMAGE_NONE: not adopted yet */
 	bool armed, leaving;		/* an accept is in flight; closed when that has come back */
+	struct generation *held;	/* while leaving: that accept may bring one more, and this says where to */
 };
 
 /* Takes a listening socket (inherited, or WIRE_LISTEN). */
