@@ -83,7 +83,7 @@ struct plan {
 	char count[32];
 	char pid[32];
 	char *env[64];
-	int fds[HERITAGE_MAX];
+	int fds[HERITAGE_MAX + 1];	/* and the pipe that tells the parent */
 };
 
 static int make_plan(struct plan *p, const struct heritage_spawn *s, struct err *e)

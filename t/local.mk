@@ -12,8 +12,8 @@ check_PROGRAMS += $(UNIT_TESTS)
 unit_common_SOURCES = %D%/unit/common/addr.c %D%/unit/common/live.c
 unit_common_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) -Wno-shadow
 unit_common_LDADD = common/libcommon.a $(CRITERION_LIBS)
-unit_worker_SOURCES = %D%/unit/worker/wheel.c
-unit_worker_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) -Wno-shadow
+unit_worker_SOURCES = %D%/unit/worker/accesslog.c %D%/unit/worker/wheel.c
+unit_worker_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) $(URING_CFLAGS) -Wno-shadow
 unit_worker_LDADD = worker/libworker.a common/libcommon.a $(CRITERION_LIBS)
 unit_agent_SOURCES = %D%/unit/agent/agent.c %D%/unit/agent/answers.c %D%/unit/agent/fixture.c %D%/unit/agent/fixture.h \
 	%D%/unit/agent/logs.c

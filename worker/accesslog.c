@@ -18,7 +18,7 @@ static void drop(struct worker *w, const char *from, size_t len)
 void accesslog_flush(struct worker *w)
 {
 	struct accesslog *log = &w->log;
-	size_t done = 0;
+	size_t done = 0, rest = 0;
 
 	while (done < log->used) {
 		ssize_t n = write(log->fd, log->lines + done, log->used - done);
@@ -29,14 +29,14 @@ void accesslog_flush(struct worker *w)
 			break;
 		done += (size_t)n;
 	}
-	if (done < log->used && done > 0 && log->lines[done - 1] != '\n') {
-		/* Half a line is in the pipe: its rest has to follow, or the next line would run into it. */
-		memmove(log->lines, log->lines + done, log->used - done);
-		log->used -= done;
-		return;
-	}
-	drop(w, log->lines + done, log->used - done);
-	log->used = 0;
+	if (done > 0)
+		log->half = log->lines[done - 1] != '\n';
+	/* Half a line is in the pipe: its rest has to follow, or the next line would run into it. */
+	if (log->half && done < log->used)
+		rest = (size_t)((char *)memchr(log->lines + done, '\n', log->used - done) - (log->lines + done)) + 1;
+	drop(w, log->lines + done + rest, log->used - done - rest);
+	memmove(log->lines, log->lines + done, rest);
+	log->used = rest;
 }
 
 void accesslog_line(struct worker *w, const char *line, size_t len)

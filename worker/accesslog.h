@@ -11,6 +11,7 @@ struct accesslog {
 	int fd;			/* the pipe; -1: none */
 	bool on;		/* the generation in use wants lines, and there is a pipe for them */
 	size_t used;
+	bool half;		/* lines begins with the rest of one whose beginning is in the pipe */
 	char lines[32768];
 };
 

@@ -87,7 +87,7 @@ static const struct image_listener *hand_off(struct conn *c, const struct image_
 
 	if (l->kind != LISTENER_VIRTUAL_OUTBOUND)
 		return l;
-	real = match_listener(image_in_use(c->worker), &c->destination);
+	real = match_listener(&c->opening->image, &c->destination);
 	return real != NULL ? real : l;
 }
 
@@ -95,7 +95,7 @@ static bool use_listener(struct conn *c, const struct image_listener *l)
 {
 	struct live_row *row;
 
-	c->listener_slot = image_slot(image_in_use(c->worker), l->name_index);
+	c->listener_slot = image_slot(&c->opening->image, l->name_index);
 	c->buffer_limit[UPSTREAM] = l->buffer_limit_bytes;
 	row = row_of(c, c->listener_slot);
 	live_add(&row->gauge[LIVE_USERS], 1);
@@ -110,7 +110,7 @@ static void use_chain(struct conn *c, const struct image_chain *chain)
 {
 	struct live_row *row;
 
-	c->chain_slot = image_slot(image_in_use(c->worker), chain->name_index);
+	c->chain_slot = image_slot(&c->opening->image, chain->name_index);
 	row = row_of(c, c->chain_slot);
 	live_add(&row->gauge[LIVE_USERS], 1);
 	live_add(&row->gauge[CHAIN_G_cx_active], 1);
@@ -183,7 +183,7 @@ static void proxy(struct conn *c, const struct image_tcp_proxy *t)
 
 static void route(struct conn *c, const struct image_listener *bound)
 {
-	const struct image *image = image_in_use(c->worker);
+	const struct image *image = &c->opening->image;
 	const struct image_listener *l = hand_off(c, bound);
 	const struct image_chain *chain = match_chain(image, l, &c->destination, &c->client);
 
@@ -198,7 +198,6 @@ static void route(struct conn *c, const struct image_listener *bound)
 	}
 	use_chain(c, chain);
 	/* The last filter ends the chain; today tcp_proxy is the only one. */
-	c->opening = generation_hold(c->worker);
 	proxy(c, image_tcp_proxy(image, image_filter(image, chain->first_filter + chain->filter_count - 1)->index));
 }
 
@@ -231,12 +230,18 @@ static struct conn *conn_new(struct worker *w, int fd, const struct addr *client
 	return c;
 }
 
+static struct generation *listener_generation(struct worker *w, const struct listener *l)
+{
+	return l->held != NULL ? l->held : w->generation;
+}
+
 /* Before anything is known or held of it: a reset, so that the client does not wait. */
 static void refuse(struct worker *w, const struct listener *listener, int fd, unsigned counter)
 {
-	const struct image_listener *l = image_listener(image_in_use(w), listener->index);
+	const struct image *image = &listener_generation(w, listener)->image;
+	const struct image_listener *l = image_listener(image, listener->index);
 
-	live_add(&live_row(&w->live, w->index, image_slot(image_in_use(w), l->name_index))->counter[counter], 1);
+	live_add(&live_row(&w->live, w->index, image_slot(image, l->name_index))->counter[counter], 1);
 	reset_on_close(fd);
 	close(fd);
 }
@@ -261,7 +266,8 @@ void conn_accept(struct worker *w, struct listener *listener, int fd, const stru
 		refuse(w, listener, fd, LISTENER_C_cx_overload_reject);
 		return;
 	}
-	l = image_listener(image_in_use(w), listener->index);
+	c->opening = generation_share(listener_generation(w, listener));
+	l = image_listener(&c->opening->image, listener->index);
 	find_destination(c, l->kind == LISTENER_VIRTUAL_OUTBOUND || l->kind == LISTENER_VIRTUAL_INBOUND);
 	route(c, l);
 }
@@ -339,7 +345,7 @@ void conn_half_closed(struct conn *c)
 static void hung_up(struct conn *c, unsigned d, int res)
 {
 	c->flow[d].watching = false;
-	if (c->state == CONN_OPEN && res > 0 && (res & POLLERR))
+	if (c->state != CONN_CLOSING && res > 0 && (res & POLLERR))
 		conn_close(c, d == DOWNSTREAM ? END_DOWNSTREAM_RESET : END_UPSTREAM_RESET, true);
 }
 

@@ -9,6 +9,7 @@
 #include "worker/worker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -51,6 +52,8 @@ static void take(struct worker *w, const struct wire *m, int fd)
 		control_adopted(w);
 		return;
 	case WIRE_LISTEN:
+		if (w->draining)
+			break;
 		if (fd == -1 || listener_add(w, fd, &e) == -1)
 			log_error("%s", fd == -1 ? "no listening socket" : e.text);
 		return;
@@ -74,13 +77,31 @@ static void take(struct worker *w, const struct wire *m, int fd)
 		close(fd);
 }
 
+/* Out of descriptors, a message would come without its own, and a generation would be lost: the spare one makes room. */
+static int receive(struct worker *w, struct wire *m, int *fd_r)
+{
+	int r, saved;
+
+	if (w->spare_fd != -1)
+		close(w->spare_fd);
+	r = wire_receive(w->control, m, fd_r);
+	saved = errno;
+	if (r == 1)
+		take(w, m, *fd_r);
+	w->spare_fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+	errno = saved;
+	return r;
+}
+
 void control_ready(struct worker *w)
 {
 	struct wire m;
 	int fd, r;
 
-	while ((r = wire_receive(w->control, &m, &fd)) == 1)
-		take(w, &m, fd);
+	while ((r = receive(w, &m, &fd)) == 1)
+		;
+	if (r == -1 && errno == EBADMSG)
+		log_error("a message from the master is lost: %s", "not whole, or no descriptor was left for it");
 	if (r == 0 || (errno != EAGAIN && errno != EBADMSG)) {
 		uint32_t serve_ms = image_settings(image_in_use(w))->orphan_timeout_ms;
 

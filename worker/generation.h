@@ -24,5 +24,7 @@ int generation_adopt(struct worker *, int image_fd, uint64_t number, struct err 
 
 /* The one in use, counted: it stays mapped until it is released. */
 struct generation *generation_hold(struct worker *);
+/* One that somebody holds already, or the one in use. */
+struct generation *generation_share(struct generation *);
 /* Unmaps with the last holder, unless it is in use.  *held becomes NULL; NULL is fine. */
 void generation_release(struct worker *, struct generation **held);

@@ -4,6 +4,7 @@
 #include "common/match.h"
 #include "common/wire.h"
 #include "worker/conn.h"
+#include "worker/connections.h"
 #include "worker/worker.h"
 
 #include <errno.h>
@@ -174,6 +175,7 @@ static void forget(struct worker *w, struct listener *l)
 	while (*p != l)
 		p = &(*p)->next;
 	*p = l->next;
+	generation_release(w, &l->held);
 	close(l->fd);
 	free(l);
 }
@@ -184,10 +186,12 @@ static void leave(struct worker *w, struct listener *l)
 		return;
 	take_queued(w, l, UINT_MAX);
 	l->leaving = true;
-	if (l->armed)
+	if (l->armed) {
+		l->held = generation_hold(w);
 		loop_cancel_fd(&w->loop, l->fd);
-	else
+	} else {
 		forget(w, l);
+	}
 }
 
 void listeners_leave(struct worker *w, const struct image *next_image)
@@ -227,12 +231,12 @@ void listeners_stop(struct worker *w)
 void listener_accepted(struct worker *w, struct listener *l, int res)
 {
 	l->armed = false;
-	if (res >= 0 && l->leaving)
-		close(res);
-	else if (res >= 0)
+	if (res >= 0)
 		take(w, l, res, &l->peer, l->peer_len);
 	if (l->leaving) {
 		forget(w, l);
+		if (res >= 0 && !w->draining)
+			connections_adopt(w);	/* it has no listener any more: it drains with the others */
 	} else if (res >= 0 || res == -ECANCELED || res == -ECONNABORTED) {
 		take_queued(w, l, ACCEPTS_A_TURN - 1);
 		arm(w, l);

@@ -7,6 +7,7 @@
 #include "common/err.h"
 #include "worker/loop.h"
 
+struct generation;
 struct image;
 struct worker;
 
@@ -18,6 +19,7 @@ struct listener {
 	struct sockaddr_storage peer;	/* of the accept in flight */
 	socklen_t peer_len;
 	bool armed, leaving;		/* an accept is in flight; closed when that has come back */
+	struct generation *held;	/* while leaving: that accept may bring one more, and this says where to */
 };
 
 /* Takes a listening socket (inherited, or WIRE_LISTEN). */

@@ -224,7 +224,7 @@ static void run(struct worker *w)
 {
 	bool closed = false;
 
-	while (!w->draining || w->conns != NULL) {
+	while (!w->draining || w->conns != NULL || w->listeners != NULL) {
 		loop_turn(w, sleep_ms(w));
 		run_timers(w);
 		feed_starved(w);
