@@ -9,7 +9,7 @@ UNIT_TESTS += unit-ctl
 UNIT_TESTS += unit-master
 endif
 check_PROGRAMS += $(UNIT_TESTS)
-unit_common_SOURCES = %D%/unit/common/addr.c %D%/unit/common/live.c
+unit_common_SOURCES = %D%/unit/common/addr.c %D%/unit/common/live.c %D%/unit/common/wire.c
 unit_common_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) -Wno-shadow
 unit_common_LDADD = common/libcommon.a $(CRITERION_LIBS)
 unit_worker_SOURCES = %D%/unit/worker/wheel.c
