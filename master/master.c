@@ -8,6 +8,7 @@
 #include "master/control.h"
 #include "master/cpus.h"
 #include "master/intercept.h"
+#include "master/listing.h"
 #include "master/notify.h"
 #include "master/publish.h"
 #include "master/reload.h"
@@ -136,6 +137,7 @@ int master_set_up(struct master *m, const struct image *i, struct err *e)
 		return -1;
 	m->workers = wanted != 0 && wanted <= LIVE_WORKERS_MAX ? wanted : cpus_usable(LIVE_WORKERS_MAX);
 	if (make_live(m, e) == -1 || make_children(m, e) == -1 || make_sockets(m, e) == -1 ||
+	    (m->listing = listing_open(m, e)) == NULL ||
 	    (m->addresses = addresses_open(m, e)) == NULL || (m->intercept = intercept_open(&m->loop, e)) == NULL)
 		return -1;
 	return 0;

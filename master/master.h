@@ -19,6 +19,7 @@ struct addresses;
 struct control;
 struct generations;
 struct intercept;
+struct listing;
 struct reload;
 struct sockets;
 struct spread;
@@ -71,6 +72,7 @@ struct master {
 	struct reload *reload;
 	struct control *control;
 	struct intercept *intercept;
+	struct listing *listing;
 	struct addresses *addresses;
 
 	struct child worker[LIVE_WORKERS_MAX];

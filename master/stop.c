@@ -1,13 +1,14 @@
 /* From SIGTERM to the end, each step begun by the end of the one before: see master.h. */
 #include "master/master.h"
-#include "master/sockets.h"
 
 #include "common/log.h"
 #include "master/control.h"
 #include "master/intercept.h"
+#include "master/listing.h"
 #include "master/notify.h"
 #include "master/publish.h"
 #include "master/reload.h"
+#include "master/sockets.h"
 
 #include <unistd.h>
 
@@ -111,6 +112,8 @@ void master_stop(struct master *m)
 	alarm_unset(&m->loop, &m->limit);
 	alarm_unset(&m->loop, &m->tick);
 	reload_cancel(m->reload);
+	if (m->listing != NULL)
+		listing_cancel(m->listing);
 	if (m->control != NULL)
 		control_stop(m->control);
 	if (m->intercept == NULL || !intercept_is_present(m->intercept))

@@ -4,6 +4,7 @@
 #include "common/heritage.h"
 #include "common/log.h"
 #include "common/wire.h"
+#include "master/listing.h"
 #include "master/master.h"
 #include "master/publish.h"
 #include "master/sockets.h"
@@ -159,12 +160,26 @@ static int tell_drain(struct child *c)
 	return 0;
 }
 
+static int tell_list(struct child *c)
+{
+	struct wire m = { .type = WIRE_LIST };
+	int fd;
+
+	if (c->is_agent || (fd = listing_unsent(c->m->listing, c->index, &m.number)) == -1)
+		return 0;
+	if (wire_send(c->control, &m, fd) == -1)
+		return -1;
+	listing_mark_sent(c->m->listing, c->index);
+	return 0;
+}
+
 void child_tell(struct child *c)
 {
 	if (c->control == -1)
 		return;
 	/* what failed is tried again when the child has read some */
-	if (tell_sockets(c) == -1 || tell_image(c) == -1 || tell_log_file(c) == -1 || tell_drain(c) == -1)
+	if (tell_sockets(c) == -1 || tell_image(c) == -1 || tell_log_file(c) == -1 ||
+	    tell_drain(c) == -1 || tell_list(c) == -1)
 		c->messages.events = POLLIN | POLLOUT;
 	else
 		c->messages.events = POLLIN;
@@ -221,6 +236,8 @@ static void take_message(struct child *c, const struct wire *w, int fd)
 		close(fd);
 	if (w->type == WIRE_ADOPTED)
 		c->adopted = true;
+	else if (w->type == WIRE_LISTED && !c->is_agent)
+		listing_answered(c->m->listing, c->index, w->number);
 	else if (w->type == WIRE_FAILED)
 		snprintf(c->failed, sizeof(c->failed), "%s", w->text);
 	else
@@ -315,6 +332,7 @@ static void forget(struct child *c)
 	if (m->spread != NULL)
 		spread_forget_worker(m->spread, c->index);
 	generations_forget_worker(m->generations, c->index);
+	listing_forget_worker(m->listing, c->index);
 	live_add(&m->live.blocks[c->index].counter[WORKER_C_deaths], 1);
 }
 
