@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -222,6 +223,21 @@ static void close_connections(struct client *c, const struct control_request *q)
 	answer(c, used == 0, text, -1);
 }
 
+static void tell_crashes(struct client *c)
+{
+	const struct crashes *all = &c->k->m->crashes;
+	int fd = memfd_create("meshd-crashes", MFD_CLOEXEC);
+	char text[96];
+
+	snprintf(text, sizeof(text), "%llu since the start", (unsigned long long)all->count);
+	if (fd == -1 || crashes_print(all, fd) == -1)
+		answer(c, false, "no memory for the reports", -1);
+	else
+		answer(c, true, text, fd);
+	if (fd != -1)
+		close(fd);
+}
+
 static void carry_out(struct client *c, const struct control_request *q)
 {
 	struct master *m = c->k->m;
@@ -255,6 +271,9 @@ static void carry_out(struct client *c, const struct control_request *q)
 		return;
 	case CONTROL_CLOSE:
 		close_connections(c, q);
+		return;
+	case CONTROL_CRASHES:
+		tell_crashes(c);
 		return;
 	default:
 		answer(c, false, "unknown request", -1);

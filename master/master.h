@@ -8,6 +8,7 @@
 #include "common/err.h"
 #include "common/image.h"
 #include "common/live.h"
+#include "master/crashes.h"
 #include "master/loop.h"
 #include "master/rules.h"
 #include "master/supervise.h"
@@ -77,6 +78,7 @@ struct master {
 
 	struct child worker[LIVE_WORKERS_MAX];
 	struct child agent;
+	struct crashes crashes;
 	char worker_program[PATH_MAX], agent_program[PATH_MAX];
 	int log_pipe[LIVE_WORKERS_MAX][2];	/* read end, write end; kept over a worker's death */
 	int admin_fd;

@@ -232,11 +232,30 @@ static void accepted(struct reload *r, bool unchanged)
 	master_settle(m);
 }
 
+/* The log has it with the report. */
+static void report_death(struct reload *r)
+{
+	pid_t pid;
+	int signal = confrun_signal(r->run, &pid);
+	struct crash *c;
+
+	if (signal == 0)
+		return;
+	c = crashes_add(&r->m->crashes);
+	snprintf(c->who, sizeof(c->who), "meshd-conf");
+	c->pid = pid;
+	c->by_signal = true;
+	c->number = signal;
+}
+
 static void finish(struct reload *r)
 {
 	bool unchanged = false;
-	int image, report, status = confrun_finish(&r->run, &image, &report);
+	int image, report, status;
 	struct err e;
+
+	report_death(r);
+	status = confrun_finish(&r->run, &image, &report);
 
 	for (int k = 0; k < 2; k++)
 		r->fds[k].fd = -1;

@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -289,16 +290,33 @@ static void take_messages(void *arg, short revents)
 
 /* ---- death ---- */
 
-static void say_how(const struct child *c, const siginfo_t *i)
+/* Not one that was asked to end, and did. */
+static bool is_unexpected(const struct child *c, const siginfo_t *i)
 {
-	bool expected = c->killed || (c->drain_sent && i->si_code == CLD_EXITED && i->si_status == 0);
-	enum log_level level = expected ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING;
+	return !c->killed && !(c->drain_sent && i->si_code == CLD_EXITED && i->si_status == 0);
+}
 
-	if (i->si_code == CLD_EXITED)
-		log_line(level, "%s (pid %d) has ended with status %d", c->name, (int)c->pid, i->si_status);
-	else
-		log_line(level, "%s (pid %d) was killed by signal %d (%s)", c->name, (int)c->pid, i->si_status,
-		    strsignal(i->si_status));
+static uint64_t program_bytes(const struct child *c)
+{
+	struct stat st;
+
+	return stat(c->m->worker_program, &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+static void report_death(struct child *c, const siginfo_t *i)
+{
+	struct crash *r = crashes_add(&c->m->crashes);
+	char text[512];
+
+	snprintf(r->who, sizeof(r->who), "%s", c->name);
+	r->pid = c->pid;
+	r->by_signal = i->si_code != CLD_EXITED;
+	r->number = i->si_status;
+	snprintf(r->note, sizeof(r->note), "%.*s", (int)sizeof(r->note) - 1, c->failed);
+	if (!c->is_agent)
+		crash_take_words(r, &c->m->live.blocks[c->index].crash, program_bytes(c));
+	crash_print(r, text, sizeof(text));
+	log_warning("%s", text);
 }
 
 /* How long to wait before it is started again: nought, until it has died too often too fast. */
@@ -373,7 +391,8 @@ static void ended(void *arg, short revents)
 	if (waitid(P_PIDFD, (id_t)c->pidfd, &i, WEXITED | WNOHANG) == -1 || i.si_pid == 0)
 		return;
 	read_messages(c, MESSAGES_OF_THE_DEAD);
-	say_how(c, &i);
+	if (is_unexpected(c, &i))
+		report_death(c, &i);
 	forget(c);
 	if (m->phase < PHASE_RUNNING && !c->is_agent && (c->failed[0] != '\0' || c->ndeaths + 1 >= CHILD_DEATHS)) {
 		snprintf(why, sizeof(why), "%s: %s", c->name, c->failed[0] != '\0' ? c->failed : "dies as often as it is started");
