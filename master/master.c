@@ -53,7 +53,7 @@ void master_set_log_file(struct master *m, int fd, const char *path)
 	child_tell(&m->agent);
 }
 
-static void reopen_log(struct master *m)
+void master_reopen_log(struct master *m)
 {
 	char path[PATH_MAX];
 	struct err e;
@@ -211,7 +211,9 @@ static void change_rules(struct master *m)
 static void run_now(struct master *m)
 {
 	m->phase = PHASE_RUNNING;
+	m->rules_left = false;
 	alarm_unset(&m->loop, &m->limit);
+	rundir_mark(m, image_settings(generation_image(m->generations))->on_exit);
 	log_notice("ready: %u workers%s", m->workers, intercept_is_applied(m->intercept) ? ", interception rules are in" : "");
 	notify_ready("running, generation %llu", (unsigned long long)generation_number(m->generations));
 }
@@ -241,12 +243,13 @@ static void workers_are_ready(struct master *m)
 		master_fail_start(m, e.text);
 		return;
 	}
-	if (!m->fixed.intercept) {
+	if (!m->fixed.intercept && !m->rules_left) {
 		run_now(m);
 		return;
 	}
 	master_rules(m, &r);
-	if (intercept_apply(m->intercept, &r, first_rules_done, m) == -1)
+	if ((m->fixed.intercept ? intercept_apply(m->intercept, &r, first_rules_done, m)
+	    : intercept_clear(m->intercept, first_rules_done, m)) == -1)
 		master_fail_start(m, "interception: out of memory");
 }
 
@@ -329,7 +332,7 @@ static void take_signal(struct master *m, uint32_t number)
 			reload_request(m->reload);
 		break;
 	case SIGUSR1:
-		reopen_log(m);
+		master_reopen_log(m);
 		break;
 	default:
 		if (master_stopping(m))
@@ -374,7 +377,7 @@ int master_run(struct master *m)
 	struct err e;
 
 	loop_init(&m->loop);
-	m->lock_fd = m->live_fd = m->admin_fd = m->log_file = -1;
+	m->lock_fd = m->alive_fd = m->live_fd = m->admin_fd = m->log_file = -1;
 	m->tick = (struct alarm){ .ring = tick, .arg = m };
 	m->limit = (struct alarm){ .ring = limit_reached, .arg = m };
 	child_init(&m->agent, m, true, 0);

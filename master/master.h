@@ -59,10 +59,12 @@ struct master {
 	enum phase phase;
 	int exit_status;
 	bool hurry;			/* a second SIGTERM */
+	bool keep_rules;		/* over the stop */
 
 	struct fixed fixed;
-	int lock_fd;
+	int lock_fd, alive_fd;			/* of RUNDIR, see rundir.h */
 	bool made_runtime_dir;
+	bool rules_left;			/* rules may be in that nobody has in hand */
 
 	struct live live;
 	int live_fd;
@@ -108,6 +110,8 @@ void master_name_slow(const struct master *, uint64_t number, char *text_r, size
 
 /* Ends the start with an error, undoing what was done. */
 void master_fail_start(struct master *, const char *why);
+/* Stops with status 1; what becomes of the rules, the configuration says (intercept.on_exit). */
+void master_give_up(struct master *, const char *why);
 void master_stop(struct master *);
 void master_stop_at_once(struct master *);	/* it is stopping already */
 void master_stop_late(struct master *);		/* its `limit` has rung while it stops */
@@ -122,6 +126,8 @@ void master_set_intercepting(struct master *);
 int log_file_open(const char *path, struct err *e);
 /* Takes fd, -1: off; the agent is told. */
 void master_set_log_file(struct master *, int fd, const char *path);
+/* It may have been renamed. */
+void master_reopen_log(struct master *);
 
 static inline bool master_stopping(const struct master *m)
 {

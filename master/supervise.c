@@ -47,6 +47,7 @@ static int give_worker(struct child *c, struct heritage_gift *gifts, int n)
 	struct master *m = c->m;
 
 	gifts[n++] = (struct heritage_gift){ HERITAGE_LOG, m->log_pipe[c->index][1] };
+	gifts[n++] = (struct heritage_gift){ HERITAGE_ALIVE, m->alive_fd };
 	if (m->spread != NULL)
 		gifts[n++] = (struct heritage_gift){ HERITAGE_SPREAD, spread_fd(m->spread) };
 	return n + sockets_gifts(m->sockets, c->index, gifts + n, HERITAGE_MAX - n);
