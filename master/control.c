@@ -140,7 +140,7 @@ static void start_rules(struct client *c, bool apply)
 {
 	struct control *k = c->k;
 	struct errand *r = malloc(sizeof(*r));
-	struct rules rules;
+	struct err e;
 	int started;
 
 	if (r == NULL) {
@@ -149,9 +149,8 @@ static void start_rules(struct client *c, bool apply)
 	}
 	*r = (struct errand){ k, (unsigned)(c - k->clients), c->life, apply };
 	c->state = CLIENT_RULES;
-	master_rules(k->m, &rules);
-	started = apply ? intercept_apply(k->m->intercept, &rules, rules_done, r)
-	    : intercept_clear(k->m->intercept, rules_done, r);
+	err_set(&e, "out of memory");
+	started = apply ? master_apply_rules(k->m, rules_done, r, &e) : intercept_clear(k->m->intercept, rules_done, r);
 	if (started == -1) {
 		free(r);
 		answer(c, false, "out of memory", -1);

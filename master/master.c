@@ -15,6 +15,7 @@
 #include "master/rundir.h"
 #include "master/sockets.h"
 #include "master/spread.h"
+#include "master/strangers.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -156,7 +157,7 @@ int master_begin(struct master *m, struct err *e)
 
 /* ---- rules ---- */
 
-void master_rules(const struct master *m, struct rules *r)
+static void read_rules(const struct master *m, struct rules *r)
 {
 	const struct image *i = generation_image(m->generations);
 	const struct image_settings *s = image_settings(i);
@@ -169,6 +170,16 @@ void master_rules(const struct master *m, struct rules *r)
 		.exclude_outbound = image_port_range(i, s->first_exclude_outbound),
 		.exclude_outbound_count = s->exclude_outbound_count,
 	};
+}
+
+int master_apply_rules(struct master *m, intercept_done *done, void *arg, struct err *e)
+{
+	struct rules r;
+
+	if (strangers_refuse(&m->fixed, e) == -1)
+		return -1;
+	read_rules(m, &r);
+	return intercept_apply(m->intercept, &r, done, arg) == 0 ? 0 : err_set(e, "interception: out of memory");
 }
 
 void master_set_intercepting(struct master *m)
@@ -194,16 +205,15 @@ static void rules_changed(void *arg, bool ok, const struct err *e)
 
 static void change_rules(struct master *m)
 {
-	struct rules r;
+	struct err e;
 
 	if (!intercept_is_applied(m->intercept)) {	/* mode none, or an administrator has cleared them */
 		m->rules_generation = 0;
 		return;
 	}
 	m->rules_running = true;
-	master_rules(m, &r);
-	if (intercept_apply(m->intercept, &r, rules_changed, m) == -1)
-		rules_changed(m, false, &(struct err){ .text = "out of memory" });
+	if (master_apply_rules(m, rules_changed, m, &e) == -1)
+		rules_changed(m, false, &e);
 }
 
 /* ---- start ---- */
@@ -233,7 +243,6 @@ static void first_rules_done(void *arg, bool ok, const struct err *e)
 
 static void workers_are_ready(struct master *m)
 {
-	struct rules r;
 	struct err e;
 
 	m->phase = PHASE_RULES;
@@ -243,14 +252,15 @@ static void workers_are_ready(struct master *m)
 		master_fail_start(m, e.text);
 		return;
 	}
-	if (!m->fixed.intercept && !m->rules_left) {
+	if (m->fixed.intercept) {
+		if (master_apply_rules(m, first_rules_done, m, &e) == -1)
+			master_fail_start(m, e.text);
+	} else if (m->rules_left) {
+		if (intercept_clear(m->intercept, first_rules_done, m) == -1)
+			master_fail_start(m, "interception: out of memory");
+	} else {
 		run_now(m);
-		return;
 	}
-	master_rules(m, &r);
-	if ((m->fixed.intercept ? intercept_apply(m->intercept, &r, first_rules_done, m)
-	    : intercept_clear(m->intercept, first_rules_done, m)) == -1)
-		master_fail_start(m, "interception: out of memory");
 }
 
 uint64_t master_slowest(const struct master *m)

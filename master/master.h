@@ -9,8 +9,8 @@
 #include "common/image.h"
 #include "common/live.h"
 #include "master/crashes.h"
+#include "master/intercept.h"
 #include "master/loop.h"
-#include "master/rules.h"
 #include "master/supervise.h"
 
 #include <limits.h>
@@ -19,7 +19,6 @@
 struct addresses;
 struct control;
 struct generations;
-struct intercept;
 struct listing;
 struct reload;
 struct sockets;
@@ -118,8 +117,8 @@ void master_stop_late(struct master *);		/* its `limit` has rung while it stops 
 /* A worker or the agent has ended. */
 void master_child_ended(struct master *);
 
-/* Interception as the newest generation has it; the ranges are the image's. */
-void master_rules(const struct master *, struct rules *);
+/* Sets interception as the newest generation has it.  -1: it is not begun, and done is not called; *e says why. */
+int master_apply_rules(struct master *, intercept_done *done, void *arg, struct err *e);
 void master_set_intercepting(struct master *);
 
 /* The access log.  -1: it cannot be opened. */
