@@ -153,7 +153,7 @@ static void start_rules(struct client *c, bool apply)
 	started = apply ? master_apply_rules(k->m, rules_done, r, &e) : intercept_clear(k->m->intercept, rules_done, r);
 	if (started == -1) {
 		free(r);
-		answer(c, false, "out of memory", -1);
+		answer(c, false, e.text, -1);
 	}
 }
 

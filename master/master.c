@@ -16,6 +16,7 @@
 #include "master/sockets.h"
 #include "master/spread.h"
 #include "master/strangers.h"
+#include "master/watchdog.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -138,7 +139,7 @@ int master_set_up(struct master *m, const struct image *i, struct err *e)
 		return -1;
 	m->workers = wanted != 0 && wanted <= LIVE_WORKERS_MAX ? wanted : cpus_usable(LIVE_WORKERS_MAX);
 	if (make_live(m, e) == -1 || make_children(m, e) == -1 || make_sockets(m, e) == -1 ||
-	    (m->listing = listing_open(m, e)) == NULL ||
+	    (m->listing = listing_open(m, e)) == NULL || (m->watchdog = watchdog_open(m, e)) == NULL ||
 	    (m->addresses = addresses_open(m, e)) == NULL || (m->intercept = intercept_open(&m->loop, e)) == NULL)
 		return -1;
 	return 0;

@@ -11,6 +11,7 @@
 #include "master/crashes.h"
 #include "master/intercept.h"
 #include "master/loop.h"
+#include "master/rollback.h"
 #include "master/supervise.h"
 
 #include <limits.h>
@@ -23,6 +24,7 @@ struct listing;
 struct reload;
 struct sockets;
 struct spread;
+struct watchdog;
 
 enum phase {
 	PHASE_LOADING,		/* the first configuration */
@@ -75,11 +77,14 @@ struct master {
 	struct control *control;
 	struct intercept *intercept;
 	struct listing *listing;
+	struct watchdog *watchdog;
 	struct addresses *addresses;
 
 	struct child worker[LIVE_WORKERS_MAX];
 	struct child agent;
 	struct crashes crashes;
+	struct deaths deaths;
+	bool went_back;				/* the generation before was published again, or there was none */
 	char worker_program[PATH_MAX], agent_program[PATH_MAX];
 	int log_pipe[LIVE_WORKERS_MAX][2];	/* read end, write end; kept over a worker's death */
 	int admin_fd;

@@ -19,6 +19,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define REPORT_LOGGED (256u << 10)	/* bytes of a report that go to the log */
@@ -134,7 +136,7 @@ static bool rules_change(const struct image *old, const struct image *new)
 }
 
 /* Everything that can fail, in an order in which each step can be taken back. */
-static int publish_draft(struct master *m, struct draft *d, uint64_t *number_r, struct err *e)
+static int publish_draft(struct master *m, struct draft *d, const char *source, uint64_t *number_r, struct err *e)
 {
 	const struct image *old = generation_image(m->generations);
 	const char *path = image_text(&d->image, image_settings(&d->image)->access_log);
@@ -150,7 +152,7 @@ static int publish_draft(struct master *m, struct draft *d, uint64_t *number_r, 
 		goto fail;
 	children_sent(m, &sent);
 	generations_sweep(m->generations, &sent);
-	if (generation_publish(m->generations, d, m->options.file, &sent, number_r, e) == -1) {
+	if (generation_publish(m->generations, d, source, &sent, number_r, e) == -1) {
 		sockets_abandon(m->sockets);
 		goto fail;
 	}
@@ -192,7 +194,7 @@ static int publish(struct master *m, int image_fd, bool *unchanged_r, struct err
 		generation_drop(m->generations, &d);
 		return 0;
 	}
-	if (publish_draft(m, &d, &number, e) == -1) {
+	if (publish_draft(m, &d, m->options.file, &number, e) == -1) {
 		generation_drop(m->generations, &d);
 		return -1;
 	}
@@ -200,6 +202,55 @@ static int publish(struct master *m, int image_fd, bool *unchanged_r, struct err
 	log_notice("%s: generation %llu is published", m->options.file, (unsigned long long)number);
 	if (first)
 		return master_begin(m, e);
+	tell_all(m);
+	return 0;
+}
+
+/* ---- going back ---- */
+
+/* Its slots are given anew, as if it had been compiled again: those that nobody else has held meanwhile are gone. */
+static int copy_image(int from, struct err *e)
+{
+	int to = memfd_create("meshd-image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	struct stat st;
+	off_t at = 0;
+
+	if (to == -1 || fstat(from, &st) == -1)
+		goto fail;
+	while (at < st.st_size) {
+		if (sendfile(to, from, &at, (size_t)(st.st_size - at)) <= 0)
+			goto fail;
+	}
+	return to;
+fail:
+	err_set(e, "image: %m");
+	if (to != -1)
+		close(to);
+	return -1;
+}
+
+int reload_back(struct reload *r, struct err *e)
+{
+	struct master *m = r->m;
+	uint64_t before, bad = generation_number(m->generations), number;
+	int fd = generation_previous(m->generations, &before);
+	char source[LIVE_SOURCE_MAX];
+	struct draft d;
+
+	if (fd == -1)
+		return err_set(e, "there is none to go back to");
+	snprintf(source, sizeof(source), "%.400s (gone back to generation %llu)", m->options.file, (unsigned long long)before);
+	if ((fd = copy_image(fd, e)) == -1 || generation_fill(m->generations, fd, &d, e) == -1)
+		return -1;
+	if (publish_draft(m, &d, source, &number, e) == -1) {
+		generation_drop(m->generations, &d);
+		return -1;
+	}
+	generation_forget_previous(m->generations);		/* it is the bad one now */
+	addresses_refresh(m->addresses);
+	log_error("workers have died %d times within %d s: generation %llu is given up, generation %llu is generation %llu again",
+	    DEATHS_MOST, DEATHS_MS / 1000, (unsigned long long)bad, (unsigned long long)number, (unsigned long long)before);
+	notify_ready("running, generation %llu", (unsigned long long)number);
 	tell_all(m);
 	return 0;
 }
@@ -234,6 +285,7 @@ static void accepted(struct reload *r, bool unchanged)
 	if (m->phase != PHASE_RUNNING)
 		return;
 	live_add(&m->live.head->reloads_ok, 1);
+	rollback_forget(m);
 	control_loaded(m->control, r->answering, true, text, -1);
 	master_settle(m);
 }

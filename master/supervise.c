@@ -7,6 +7,7 @@
 #include "master/listing.h"
 #include "master/master.h"
 #include "master/publish.h"
+#include "master/rollback.h"
 #include "master/sockets.h"
 #include "master/spread.h"
 
@@ -99,7 +100,8 @@ int child_start(struct child *c, struct err *e)
 	c->end.fd = c->pidfd;
 	c->sent = 0;
 	c->adopted = c->drain_sent = c->killed = c->log_file_wanted = false;
-	c->failed[0] = '\0';
+	c->failed[0] = c->why[0] = '\0';
+	c->unanswered = 0;
 	if (!c->is_agent)
 		live_set(&c->m->live.blocks[c->index].pid, (uint64_t)c->pid);
 	/* LOOP_SOURCES has room for all children; clients are fewer than the rest */
@@ -238,6 +240,8 @@ static void take_message(struct child *c, const struct wire *w, int fd)
 		close(fd);
 	if (w->type == WIRE_ADOPTED)
 		c->adopted = true;
+	else if (w->type == WIRE_PONG)
+		c->unanswered = c->pinged && w->number == c->ping ? 0 : c->unanswered;
 	else if (w->type == WIRE_LISTED && !c->is_agent)
 		listing_answered(c->m->listing, c->index, w->number);
 	else if (w->type == WIRE_FAILED)
@@ -313,7 +317,7 @@ static void report_death(struct child *c, const siginfo_t *i)
 	r->pid = c->pid;
 	r->by_signal = i->si_code != CLD_EXITED;
 	r->number = i->si_status;
-	snprintf(r->note, sizeof(r->note), "%.*s", (int)sizeof(r->note) - 1, c->failed);
+	snprintf(r->note, sizeof(r->note), "%.*s", (int)sizeof(r->note) - 1, c->why[0] != '\0' ? c->why : c->failed);
 	if (!c->is_agent)
 		crash_take_words(r, &c->m->live.blocks[c->index].crash, program_bytes(c));
 	crash_print(r, text, sizeof(text));
@@ -372,7 +376,8 @@ static void revive(struct child *c)
 {
 	uint64_t pause = pause_after_death(c, c->m->loop.now_ms);
 
-	if (pause == 0) {
+	/* Workers that go on dying are rollback.c's business; without one nobody is served. */
+	if (pause == 0 || !c->is_agent) {
 		start_again(c);
 		return;
 	}
@@ -386,15 +391,19 @@ static void ended(void *arg, short revents)
 	struct child *c = arg;
 	struct master *m = c->m;
 	siginfo_t i = { 0 };
+	bool unexpected;
 	char why[320];
 
 	(void)revents;
 	if (waitid(P_PIDFD, (id_t)c->pidfd, &i, WEXITED | WNOHANG) == -1 || i.si_pid == 0)
 		return;
 	read_messages(c, MESSAGES_OF_THE_DEAD);
-	if (is_unexpected(c, &i))
+	unexpected = is_unexpected(c, &i);
+	if (unexpected)
 		report_death(c, &i);
 	forget(c);
+	if (unexpected && !c->is_agent)
+		rollback_count(m);
 	if (m->phase < PHASE_RUNNING && !c->is_agent && (c->failed[0] != '\0' || c->ndeaths + 1 >= CHILD_DEATHS)) {
 		snprintf(why, sizeof(why), "%s: %s", c->name, c->failed[0] != '\0' ? c->failed : "dies as often as it is started");
 		master_fail_start(m, why);
