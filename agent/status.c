@@ -127,6 +127,9 @@ static json_t *problems_json(const struct agent *a)
 
 	if (a->control == -1)
 		say(list, json_string("the master is gone"));
+	if (live_get(&a->live.head->rolled_back) != 0)
+		say(list, json_sprintf("generation %llu was given up, because workers died of it: the one before it is in use again",
+		    (unsigned long long)live_get(&a->live.head->rolled_back)));
 	worker_problems(a, list);
 	if (image_settings(&a->image)->intercept && live_get(&a->live.head->intercepting) == 0)
 		say(list, json_string("interception is configured, but its rules are not in"));

@@ -123,6 +123,7 @@ struct live_head {
 	live_word born_ns;		/* start of the master */
 	live_word newest;		/* number of the newest published generation */
 	live_word reloads_ok, reloads_failed;
+	live_word rolled_back;			/* a generation that workers died of, given up; 0: none since the last load */
 	live_word intercepting;		/* bool: rules are in */
 	live_word spread;		/* bool: new connections go to the least loaded worker, not by the kernel's hash */
 	live_word address_count;	/* written after the addresses */

@@ -74,6 +74,11 @@ struct intercept *intercept_open(struct loop *l, struct err *e)
 	return in;
 }
 
+void intercept_close(struct intercept *in)
+{
+	free(in);
+}
+
 bool intercept_is_applied(const struct intercept *in)
 {
 	return in->applied;

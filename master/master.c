@@ -8,12 +8,15 @@
 #include "master/control.h"
 #include "master/cpus.h"
 #include "master/intercept.h"
+#include "master/listing.h"
 #include "master/notify.h"
 #include "master/publish.h"
 #include "master/reload.h"
 #include "master/rundir.h"
 #include "master/sockets.h"
 #include "master/spread.h"
+#include "master/strangers.h"
+#include "master/watchdog.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -52,7 +55,7 @@ void master_set_log_file(struct master *m, int fd, const char *path)
 	child_tell(&m->agent);
 }
 
-static void reopen_log(struct master *m)
+void master_reopen_log(struct master *m)
 {
 	char path[PATH_MAX];
 	struct err e;
@@ -136,6 +139,7 @@ int master_set_up(struct master *m, const struct image *i, struct err *e)
 		return -1;
 	m->workers = wanted != 0 && wanted <= LIVE_WORKERS_MAX ? wanted : cpus_usable(LIVE_WORKERS_MAX);
 	if (make_live(m, e) == -1 || make_children(m, e) == -1 || make_sockets(m, e) == -1 ||
+	    (m->listing = listing_open(m, e)) == NULL || (m->watchdog = watchdog_open(m, e)) == NULL ||
 	    (m->addresses = addresses_open(m, e)) == NULL || (m->intercept = intercept_open(&m->loop, e)) == NULL)
 		return -1;
 	return 0;
@@ -154,7 +158,7 @@ int master_begin(struct master *m, struct err *e)
 
 /* ---- rules ---- */
 
-void master_rules(const struct master *m, struct rules *r)
+static void read_rules(const struct master *m, struct rules *r)
 {
 	const struct image *i = generation_image(m->generations);
 	const struct image_settings *s = image_settings(i);
@@ -167,6 +171,16 @@ void master_rules(const struct master *m, struct rules *r)
 		.exclude_outbound = image_port_range(i, s->first_exclude_outbound),
 		.exclude_outbound_count = s->exclude_outbound_count,
 	};
+}
+
+int master_apply_rules(struct master *m, intercept_done *done, void *arg, struct err *e)
+{
+	struct rules r;
+
+	if (strangers_refuse(&m->fixed, e) == -1)
+		return -1;
+	read_rules(m, &r);
+	return intercept_apply(m->intercept, &r, done, arg) == 0 ? 0 : err_set(e, "interception: out of memory");
 }
 
 void master_set_intercepting(struct master *m)
@@ -192,16 +206,15 @@ static void rules_changed(void *arg, bool ok, const struct err *e)
 
 static void change_rules(struct master *m)
 {
-	struct rules r;
+	struct err e;
 
 	if (!intercept_is_applied(m->intercept)) {	/* mode none, or an administrator has cleared them */
 		m->rules_generation = 0;
 		return;
 	}
 	m->rules_running = true;
-	master_rules(m, &r);
-	if (intercept_apply(m->intercept, &r, rules_changed, m) == -1)
-		rules_changed(m, false, &(struct err){ .text = "out of memory" });
+	if (master_apply_rules(m, rules_changed, m, &e) == -1)
+		rules_changed(m, false, &e);
 }
 
 /* ---- start ---- */
@@ -209,7 +222,9 @@ static void change_rules(struct master *m)
 static void run_now(struct master *m)
 {
 	m->phase = PHASE_RUNNING;
+	m->rules_left = false;
 	alarm_unset(&m->loop, &m->limit);
+	rundir_mark(m, image_settings(generation_image(m->generations))->on_exit);
 	log_notice("ready: %u workers%s", m->workers, intercept_is_applied(m->intercept) ? ", interception rules are in" : "");
 	notify_ready("running, generation %llu", (unsigned long long)generation_number(m->generations));
 }
@@ -229,7 +244,6 @@ static void first_rules_done(void *arg, bool ok, const struct err *e)
 
 static void workers_are_ready(struct master *m)
 {
-	struct rules r;
 	struct err e;
 
 	m->phase = PHASE_RULES;
@@ -239,13 +253,15 @@ static void workers_are_ready(struct master *m)
 		master_fail_start(m, e.text);
 		return;
 	}
-	if (!m->fixed.intercept) {
+	if (m->fixed.intercept) {
+		if (master_apply_rules(m, first_rules_done, m, &e) == -1)
+			master_fail_start(m, e.text);
+	} else if (m->rules_left) {
+		if (intercept_clear(m->intercept, first_rules_done, m) == -1)
+			master_fail_start(m, "interception: out of memory");
+	} else {
 		run_now(m);
-		return;
 	}
-	master_rules(m, &r);
-	if (intercept_apply(m->intercept, &r, first_rules_done, m) == -1)
-		master_fail_start(m, "interception: out of memory");
 }
 
 uint64_t master_slowest(const struct master *m)
@@ -327,7 +343,7 @@ static void take_signal(struct master *m, uint32_t number)
 			reload_request(m->reload);
 		break;
 	case SIGUSR1:
-		reopen_log(m);
+		master_reopen_log(m);
 		break;
 	default:
 		if (master_stopping(m))
@@ -372,7 +388,7 @@ int master_run(struct master *m)
 	struct err e;
 
 	loop_init(&m->loop);
-	m->lock_fd = m->live_fd = m->admin_fd = m->log_file = -1;
+	m->lock_fd = m->alive_fd = m->live_fd = m->admin_fd = m->log_file = -1;
 	m->tick = (struct alarm){ .ring = tick, .arg = m };
 	m->limit = (struct alarm){ .ring = limit_reached, .arg = m };
 	child_init(&m->agent, m, true, 0);

@@ -8,8 +8,10 @@
 #include "common/err.h"
 #include "common/image.h"
 #include "common/live.h"
+#include "master/crashes.h"
+#include "master/intercept.h"
 #include "master/loop.h"
-#include "master/rules.h"
+#include "master/rollback.h"
 #include "master/supervise.h"
 
 #include <limits.h>
@@ -18,10 +20,11 @@
 struct addresses;
 struct control;
 struct generations;
-struct intercept;
+struct listing;
 struct reload;
 struct sockets;
 struct spread;
+struct watchdog;
 
 enum phase {
 	PHASE_LOADING,		/* the first configuration */
@@ -57,10 +60,12 @@ struct master {
 	enum phase phase;
 	int exit_status;
 	bool hurry;			/* a second SIGTERM */
+	bool keep_rules;		/* over the stop */
 
 	struct fixed fixed;
-	int lock_fd;
+	int lock_fd, alive_fd;			/* of RUNDIR, see rundir.h */
 	bool made_runtime_dir;
+	bool rules_left;			/* rules may be in that nobody has in hand */
 
 	struct live live;
 	int live_fd;
@@ -71,10 +76,15 @@ struct master {
 	struct reload *reload;
 	struct control *control;
 	struct intercept *intercept;
+	struct listing *listing;
+	struct watchdog *watchdog;
 	struct addresses *addresses;
 
 	struct child worker[LIVE_WORKERS_MAX];
 	struct child agent;
+	struct crashes crashes;
+	struct deaths deaths;
+	bool went_back;				/* the generation before was published again, or there was none */
 	char worker_program[PATH_MAX], agent_program[PATH_MAX];
 	int log_pipe[LIVE_WORKERS_MAX][2];	/* read end, write end; kept over a worker's death */
 	int admin_fd;
@@ -104,20 +114,24 @@ void master_name_slow(const struct master *, uint64_t number, char *text_r, size
 
 /* Ends the start with an error, undoing what was done. */
 void master_fail_start(struct master *, const char *why);
+/* Stops with status 1; what becomes of the rules, the configuration says (intercept.on_exit). */
+void master_give_up(struct master *, const char *why);
 void master_stop(struct master *);
 void master_stop_at_once(struct master *);	/* it is stopping already */
 void master_stop_late(struct master *);		/* its `limit` has rung while it stops */
 /* A worker or the agent has ended. */
 void master_child_ended(struct master *);
 
-/* Interception as the newest generation has it; the ranges are the image's. */
-void master_rules(const struct master *, struct rules *);
+/* Sets interception as the newest generation has it.  -1: it is not begun, and done is not called; *e says why. */
+int master_apply_rules(struct master *, intercept_done *done, void *arg, struct err *e);
 void master_set_intercepting(struct master *);
 
 /* The access log.  -1: it cannot be opened. */
 int log_file_open(const char *path, struct err *e);
 /* Takes fd, -1: off; the agent is told. */
 void master_set_log_file(struct master *, int fd, const char *path);
+/* It may have been renamed. */
+void master_reopen_log(struct master *);
 
 static inline bool master_stopping(const struct master *m)
 {

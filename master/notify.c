@@ -30,3 +30,15 @@ void notify_stopping(const char *status, uint64_t within_ms)
 {
 	sd_notifyf(0, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu\nSTATUS=%s", (unsigned long long)within_ms * 1000u, status);
 }
+
+uint64_t notify_watchdog_ms(void)
+{
+	uint64_t us = 0;
+
+	return sd_watchdog_enabled(0, &us) > 0 ? us / 1000 : 0;
+}
+
+void notify_alive(void)
+{
+	sd_notify(0, "WATCHDOG=1");
+}

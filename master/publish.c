@@ -38,6 +38,8 @@ struct generations {
 	struct row rows[LIVE_GENERATIONS];
 	uint64_t newest;
 	int newest_fd;
+	uint64_t previous;
+	int previous_fd;		/* -1: none */
 	struct image newest_image;
 };
 
@@ -52,7 +54,7 @@ struct generations *generations_open(const struct live *live, struct err *e)
 	}
 	g->live = *live;
 	g->next_fresh = 1;
-	g->newest_fd = -1;
+	g->newest_fd = g->previous_fd = -1;
 	return g;
 }
 
@@ -390,6 +392,9 @@ int generation_publish(struct generations *g, struct draft *d, const char *sourc
 		i++;
 	if (i == LIVE_GENERATIONS)
 		return refuse_full(g, sent, e);
+	generation_forget_previous(g);
+	g->previous = g->newest;
+	g->previous_fd = g->newest_fd;
 	g->newest++;
 	for (uint32_t k = 0; k < d->nslots; k++)
 		list_slot(g, d->slots[k], g->newest);
@@ -397,8 +402,6 @@ int generation_publish(struct generations *g, struct draft *d, const char *sourc
 	write_row(g, i, d, source);
 	atomic_store_explicit(&g->live.head->newest, g->newest, memory_order_release);
 	image_unmap(&g->newest_image);
-	if (g->newest_fd != -1)
-		close(g->newest_fd);
 	g->newest_image = d->image;
 	g->newest_fd = d->fd;
 	*d = (struct draft){ .fd = -1 };
@@ -421,9 +424,27 @@ uint64_t generation_number(const struct generations *g)
 	return g->newest;
 }
 
+int generation_previous(const struct generations *g, uint64_t *number_r)
+{
+	*number_r = g->previous;
+	return g->previous_fd;
+}
+
+void generation_forget_previous(struct generations *g)
+{
+	if (g->previous_fd != -1)
+		close(g->previous_fd);
+	g->previous_fd = -1;
+}
+
 bool generation_is(const struct generations *g, const struct image *i)
 {
 	return g->newest != 0 && memcmp(g->newest_image.head->digest, i->head->digest, sizeof(i->head->digest)) == 0;
+}
+
+bool generations_know(const struct generations *g, enum image_name_kind kind, const char *name)
+{
+	return find_slot(g, kind, name) != 0;
 }
 
 /* Only the rows of slots in use: walking the whole sparse table would make it memory. */

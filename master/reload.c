@@ -10,6 +10,7 @@
 #include "master/master.h"
 #include "master/notify.h"
 #include "master/publish.h"
+#include "master/rundir.h"
 #include "master/sockets.h"
 
 #include <errno.h>
@@ -18,9 +19,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#define CONF_USER     "nobody"		/* `user` is not known before meshd-conf has run */
 #define REPORT_LOGGED (256u << 10)	/* bytes of a report that go to the log */
 
 struct reload {
@@ -134,7 +136,7 @@ static bool rules_change(const struct image *old, const struct image *new)
 }
 
 /* Everything that can fail, in an order in which each step can be taken back. */
-static int publish_draft(struct master *m, struct draft *d, uint64_t *number_r, struct err *e)
+static int publish_draft(struct master *m, struct draft *d, const char *source, uint64_t *number_r, struct err *e)
 {
 	const struct image *old = generation_image(m->generations);
 	const char *path = image_text(&d->image, image_settings(&d->image)->access_log);
@@ -150,7 +152,7 @@ static int publish_draft(struct master *m, struct draft *d, uint64_t *number_r, 
 		goto fail;
 	children_sent(m, &sent);
 	generations_sweep(m->generations, &sent);
-	if (generation_publish(m->generations, d, m->options.file, &sent, number_r, e) == -1) {
+	if (generation_publish(m->generations, d, source, &sent, number_r, e) == -1) {
 		sockets_abandon(m->sockets);
 		goto fail;
 	}
@@ -165,6 +167,13 @@ fail:
 	if (log_file != -1)
 		close(log_file);
 	return -1;
+}
+
+static void tell_all(struct master *m)
+{
+	rundir_mark(m, image_settings(generation_image(m->generations))->on_exit);
+	workers_tell(m);
+	child_tell(&m->agent);
 }
 
 /* Takes image_fd. */
@@ -185,7 +194,7 @@ static int publish(struct master *m, int image_fd, bool *unchanged_r, struct err
 		generation_drop(m->generations, &d);
 		return 0;
 	}
-	if (publish_draft(m, &d, &number, e) == -1) {
+	if (publish_draft(m, &d, m->options.file, &number, e) == -1) {
 		generation_drop(m->generations, &d);
 		return -1;
 	}
@@ -193,8 +202,56 @@ static int publish(struct master *m, int image_fd, bool *unchanged_r, struct err
 	log_notice("%s: generation %llu is published", m->options.file, (unsigned long long)number);
 	if (first)
 		return master_begin(m, e);
-	workers_tell(m);
-	child_tell(&m->agent);
+	tell_all(m);
+	return 0;
+}
+
+/* ---- going back ---- */
+
+/* Its slots are given anew, as if it had been compiled again: those that nobody else has held meanwhile are gone. */
+static int copy_image(int from, struct err *e)
+{
+	int to = memfd_create("meshd-image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	struct stat st;
+	off_t at = 0;
+
+	if (to == -1 || fstat(from, &st) == -1)
+		goto fail;
+	while (at < st.st_size) {
+		if (sendfile(to, from, &at, (size_t)(st.st_size - at)) <= 0)
+			goto fail;
+	}
+	return to;
+fail:
+	err_set(e, "image: %m");
+	if (to != -1)
+		close(to);
+	return -1;
+}
+
+int reload_back(struct reload *r, struct err *e)
+{
+	struct master *m = r->m;
+	uint64_t before, bad = generation_number(m->generations), number;
+	int fd = generation_previous(m->generations, &before);
+	char source[LIVE_SOURCE_MAX];
+	struct draft d;
+
+	if (fd == -1)
+		return err_set(e, "there is none to go back to");
+	snprintf(source, sizeof(source), "%.400s (gone back to generation %llu)", m->options.file, (unsigned long long)before);
+	if ((fd = copy_image(fd, e)) == -1 || generation_fill(m->generations, fd, &d, e) == -1)
+		return -1;
+	if (publish_draft(m, &d, source, &number, e) == -1) {
+		generation_drop(m->generations, &d);
+		return -1;
+	}
+	generation_forget_previous(m->generations);		/* it is the bad one now */
+	addresses_refresh(m->addresses);
+	log_error("workers have died %d times within %d s: generation %llu is given up, generation %llu is generation %llu again",
+	    DEATHS_MOST, DEATHS_MS / 1000, (unsigned long long)bad, (unsigned long long)number, (unsigned long long)before);
+	notify_ready("running, generation %llu", (unsigned long long)number);
+	tell_all(m);
 	return 0;
 }
 
@@ -228,15 +285,35 @@ static void accepted(struct reload *r, bool unchanged)
 	if (m->phase != PHASE_RUNNING)
 		return;
 	live_add(&m->live.head->reloads_ok, 1);
+	rollback_forget(m);
 	control_loaded(m->control, r->answering, true, text, -1);
 	master_settle(m);
+}
+
+/* The log has it with the report. */
+static void report_death(struct reload *r)
+{
+	pid_t pid;
+	int signal = confrun_signal(r->run, &pid);
+	struct crash *c;
+
+	if (signal == 0)
+		return;
+	c = crashes_add(&r->m->crashes);
+	snprintf(c->who, sizeof(c->who), "meshd-conf");
+	c->pid = pid;
+	c->by_signal = true;
+	c->number = signal;
 }
 
 static void finish(struct reload *r)
 {
 	bool unchanged = false;
-	int image, report, status = confrun_finish(&r->run, &image, &report);
+	int image, report, status;
 	struct err e;
+
+	report_death(r);
+	status = confrun_finish(&r->run, &image, &report);
 
 	for (int k = 0; k < 2; k++)
 		r->fds[k].fd = -1;
@@ -289,8 +366,10 @@ static void begin(struct reload *r)
 	if (r->run != NULL || r->asked == r->answering || (m->phase != PHASE_LOADING && m->phase != PHASE_RUNNING))
 		return;
 	r->answering = r->asked;
-	if (m->phase == PHASE_RUNNING)
+	if (m->phase == PHASE_RUNNING) {
 		notify_reloading();
+		master_reopen_log(r->m);	/* whatever becomes of the load: this is how logrotate(8) asks */
+	}
 	if (confrun_start(&o, &r->run, &e) == 0)
 		return;
 	r->run = NULL;

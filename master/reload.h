@@ -11,10 +11,14 @@
 struct master;
 struct reload;
 
+#define CONF_USER "nobody"		/* who meshd-conf is: `user` is not known before it has run */
+
 struct reload *reload_open(struct master *, struct err *e);
 
 /* Asks for a load that begins from now on: before the loop waits again if none runs, after the start where that is not
  * over.  The ticket is among those that control_loaded() answers. */
 uint64_t reload_request(struct reload *);
+/* Publishes the generation before the newest again, as a new one.  -1: nothing has changed. */
+int reload_back(struct reload *, struct err *e);
 /* Ends meshd-conf; nobody is answered. */
 void reload_cancel(struct reload *);

@@ -1,13 +1,14 @@
 /* From SIGTERM to the end, each step begun by the end of the one before: see master.h. */
 #include "master/master.h"
-#include "master/sockets.h"
 
 #include "common/log.h"
 #include "master/control.h"
 #include "master/intercept.h"
+#include "master/listing.h"
 #include "master/notify.h"
 #include "master/publish.h"
 #include "master/reload.h"
+#include "master/sockets.h"
 
 #include <unistd.h>
 
@@ -46,15 +47,22 @@ static void rules_are_out(void *arg, bool ok, const struct err *e)
 	if (!ok) {
 		log_error("interception rules are still in: %s; take them out by hand (chains MESHD_* of table nat)", e->text);
 		m->exit_status = 1;
+		m->rules_left = true;
 	}
 	write_last_lines(m);
+}
+
+/* That go out: meshd that gives up leaves them where the configuration says so. */
+static bool has_rules(const struct master *m)
+{
+	return !m->keep_rules && m->intercept != NULL && intercept_is_present(m->intercept);
 }
 
 static void clear(struct master *m)
 {
 	m->phase = PHASE_CLEARING;
 	alarm_unset(&m->loop, &m->limit);
-	if (m->intercept == NULL || !intercept_is_present(m->intercept))
+	if (!has_rules(m))
 		write_last_lines(m);
 	else if (intercept_clear(m->intercept, rules_are_out, m) == -1)
 		rules_are_out(m, false, &(struct err){ .text = "out of memory" });
@@ -111,12 +119,28 @@ void master_stop(struct master *m)
 	alarm_unset(&m->loop, &m->limit);
 	alarm_unset(&m->loop, &m->tick);
 	reload_cancel(m->reload);
+	if (m->listing != NULL)
+		listing_cancel(m->listing);
 	if (m->control != NULL)
 		control_stop(m->control);
-	if (m->intercept == NULL || !intercept_is_present(m->intercept))
+	if (!has_rules(m))
 		drain(m);
 	else if (intercept_release(m->intercept, captures_have_ended, m) == -1)
 		captures_have_ended(m, false, &(struct err){ .text = "out of memory" });
+}
+
+void master_give_up(struct master *m, const char *why)
+{
+	if (master_stopping(m))
+		return;
+	log_error("%s", why);
+	m->exit_status = 1;
+	if (intercept_is_present(m->intercept) &&
+	    image_settings(generation_image(m->generations))->on_exit == ON_EXIT_BLOCK) {
+		m->keep_rules = m->rules_left = true;
+		log_notice("interception rules are left in (intercept.on_exit is \"block\"): what they catch fails");
+	}
+	master_stop(m);
 }
 
 void master_fail_start(struct master *m, const char *why)

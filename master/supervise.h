@@ -37,6 +37,10 @@ struct child {
 	bool killed;			/* by us */
 	uint32_t drain_ms;
 	char failed[240];		/* what its WIRE_FAILED said */
+	char why[96];			/* we have ended it, though not to stop; "": we have not */
+	uint64_t ping;			/* the number of the latest (watchdog.h) */
+	bool pinged;			/* with that number; else its socket was full */
+	unsigned unanswered;		/* for how many seconds; 0: it is answered */
 
 	uint64_t deaths_ms[CHILD_DEATHS];	/* the latest ones, a ring */
 	unsigned ndeaths;

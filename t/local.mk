@@ -9,7 +9,7 @@ UNIT_TESTS += unit-ctl
 UNIT_TESTS += unit-master
 endif
 check_PROGRAMS += $(UNIT_TESTS)
-unit_common_SOURCES = %D%/unit/common/addr.c %D%/unit/common/live.c
+unit_common_SOURCES = %D%/unit/common/addr.c %D%/unit/common/live.c %D%/unit/common/wire.c
 unit_common_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) -Wno-shadow
 unit_common_LDADD = common/libcommon.a $(CRITERION_LIBS)
 unit_worker_SOURCES = %D%/unit/worker/accesslog.c %D%/unit/worker/wheel.c
@@ -28,10 +28,10 @@ unit_ctl_SOURCES = %D%/unit/ctl/forms.c %D%/unit/ctl/meshctl.c %D%/unit/ctl/name
 	%D%/unit/agent/fixture.c %D%/unit/agent/fixture.h
 unit_ctl_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) $(JANSSON_CFLAGS) -Wno-shadow
 unit_ctl_LDADD = ctl/libctl.a common/libcommon.a $(CRITERION_LIBS) $(JANSSON_LIBS) $(CURL_LIBS)
-unit_master_SOURCES = %D%/unit/master/cpus.c %D%/unit/master/publish.c %D%/unit/master/rules.c \
-	%D%/unit/master/sample.c %D%/unit/master/sample.h %D%/unit/master/sockets.c
+unit_master_SOURCES = %D%/unit/master/cpus.c %D%/unit/master/crashes.c %D%/unit/master/publish.c %D%/unit/master/rollback.c %D%/unit/master/rules.c \
+	%D%/unit/master/sample.c %D%/unit/master/sample.h %D%/unit/master/sockets.c %D%/unit/master/strangers.c
 unit_master_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) -Wno-shadow
-unit_master_LDADD = master/libmaster.a common/libcommon.a $(CRITERION_LIBS)
+unit_master_LDADD = master/libmaster.a common/libcommon.a $(CRITERION_LIBS) $(SYSTEMD_LIBS)
 
 # Moves bytes for the flow tests.
 check_PROGRAMS += mover

@@ -11,6 +11,8 @@
 #include "worker/overload.h"
 #include "worker/wheel.h"
 
+#include <time.h>
+
 struct conn;
 struct listener;
 
@@ -50,6 +52,8 @@ struct worker {
 	unsigned npooled;
 	uint64_t pipes_denied_ms;	/* when the kernel last gave none; 0: never */
 
+	int alive;			/* RUNDIR/alive; -1: not given */
+	struct timespec alive_at;	/* its time when the master went: later, another one is ready */
 	uint64_t orphan_end_ms;		/* the master is gone, and this is how long it is done without */
 	bool draining;
 	uint64_t drain_end_ms;
