@@ -163,7 +163,8 @@ static enum image_name_kind kind_of(const char *which, const char **name_r)
 		const char *word;
 		enum image_name_kind kind;
 	} words[] = {
-		{ "listener ", NAME_LISTENER }, { "chain ", NAME_CHAIN }, { "cluster ", NAME_CLUSTER }, { "endpoint ", NAME_ENDPOINT },
+		{ "listener ", NAME_LISTENER }, { "chain ", NAME_CHAIN },
+		{ "cluster ", NAME_CLUSTER }, { "endpoint ", NAME_ENDPOINT },
 	};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
@@ -215,7 +216,8 @@ static void close_connections(struct client *c, const struct control_request *q)
 		if (worker->control != -1 && wire_send(worker->control, &w, -1) == 0)
 			told++;
 		else if (used < sizeof(text))
-			used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s", used > 0 ? ", " : "not told, because it does not read: ", worker->name);
+			used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s",
+			    used > 0 ? ", " : "not told, because it does not read: ", worker->name);
 	}
 	if (used == 0)
 		snprintf(text, sizeof(text), "%u worker%s told", told, told == 1 ? " was" : "s were");

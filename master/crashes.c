@@ -49,7 +49,8 @@ static size_t print_death(const struct crash *r, char *text, size_t size)
 	int n;
 
 	if (r->by_signal)
-		n = snprintf(text, size, "%s (pid %d) was killed by signal %d (%s)", r->who, r->pid, r->number, strsignal(r->number));
+		n = snprintf(text, size, "%s (pid %d) was killed by signal %d (%s)", r->who, r->pid, r->number,
+		    strsignal(r->number));
 	else
 		n = snprintf(text, size, "%s (pid %d) has ended with status %d", r->who, r->pid, r->number);
 	return (size_t)n < size ? (size_t)n : size;

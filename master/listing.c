@@ -109,7 +109,8 @@ static void name_missing(const struct listing *l, char *text_r, size_t size)
 		const char *why = l->part[w] == PART_NONE ? "it does not run" : "it has not answered";
 
 		if (l->part[w] != PART_DONE)
-			used += (size_t)snprintf(text_r + used, size - used, "%sworker %u (%s)", used > 0 ? ", " : "missing: ", w, why);
+			used += (size_t)snprintf(text_r + used, size - used, "%sworker %u (%s)",
+			    used > 0 ? ", " : "missing: ", w, why);
 	}
 }
 

@@ -22,7 +22,8 @@
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: meshd -c FILE [-I DIR]...\n       meshd -n [-v] -c FILE\n       meshd --post-stop -c FILE [-I DIR]...\n"
+	fprintf(stderr, "usage: meshd -c FILE [-I DIR]...\n       meshd -n [-v] -c FILE\n"
+	    "       meshd --post-stop -c FILE [-I DIR]...\n"
 	    "       meshd -V\n");
 	return 2;
 }

@@ -23,11 +23,13 @@ static void check_text(const struct crash *r, const char *wanted)
 
 Test(crashes, last_words_are_taken_and_cleared)
 {
-	struct live_crash w = { .signal = SIGSEGV, .address = 0x10, .operation = 4, .generation = 3, .frames = 2, .frame = { 0x1234, 1u << 30 } };
+	struct live_crash w = { .signal = SIGSEGV, .address = 0x10, .operation = 4,
+		.generation = 3, .frames = 2, .frame = { 0x1234, 1u << 30 } };
 	struct crash r = died(SIGSEGV);
 
 	crash_take_words(&r, &w, 1 << 20);
-	check_text(&r, "worker 1 (pid 42) was killed by signal 11 (Segmentation fault) at address 0x10, last operation: connect, generation 3");
+	check_text(&r, "worker 1 (pid 42) was killed by signal 11 (Segmentation fault) at address 0x10, "
+	    "last operation: connect, generation 3");
 	cr_assert_eq(r.frames, 2u);
 	cr_assert_eq(r.frame[0], 0x1234u);
 	cr_assert_eq(r.frame[1], CRASH_ELSEWHERE);

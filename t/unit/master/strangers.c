@@ -13,7 +13,8 @@ static struct process parsed(const char *text)
 
 Test(strangers, an_application_of_these_users_is_one)
 {
-	struct process p = parsed("Name:\tredis-server\nUmask:\t0022\nState:\tS (sleeping)\nTgid:\t5\nUid:\t990\t990\t990\t990\nGid:\t1\t1\t1\t1\n");
+	struct process p = parsed("Name:\tredis-server\nUmask:\t0022\nState:\tS (sleeping)\nTgid:\t5\n"
+	    "Uid:\t990\t990\t990\t990\nGid:\t1\t1\t1\t1\n");
 
 	cr_assert_str_eq(p.name, "redis-server");
 	cr_assert(process_is_stranger(&p, 990, 991));
