@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 #include <jansson.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -131,6 +132,26 @@ Test(agent, slow_clients_hold_up_nobody)
 	cr_expect_str_eq(got, "a line\n");
 	for (unsigned i = 0; i < 64; i++)
 		close(clients[i]);
+	expect("/ready", "LIVE\n");
+}
+
+/* All of them go at once, seen in one turn of its loop: it takes the next one. */
+Test(agent, it_serves_again_after_it_was_full)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	int clients[32];
+
+	snprintf(un.sun_path, sizeof(un.sun_path), "%s/admin.sock", f.folder);
+	for (unsigned i = 0; i < 32; i++) {
+		clients[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		cr_assert_eq(connect(clients[i], (struct sockaddr *)&un, sizeof(un)), 0);
+	}
+	for (unsigned i = 2; i < 10; i++)
+		fixture_send(&f, WIRE_IMAGE, i, fixture_image(i));	/* turns, in which it takes them */
+	cr_assert_eq(kill(f.agent, SIGSTOP), 0);
+	for (unsigned i = 0; i < 32; i++)
+		close(clients[i]);
+	cr_assert_eq(kill(f.agent, SIGCONT), 0);
 	expect("/ready", "LIVE\n");
 }
 
