@@ -35,6 +35,7 @@ static const struct path {
 	{ "/clusters", answer_clusters, TEXT },
 	{ "/config_dump", answer_config_dump, JSON },
 	{ "/meshd/generations", answer_generations, JSON },
+	{ "/meshd/names", answer_names, JSON },
 	{ "/meshd/status", answer_status, JSON },
 	{ "/meshd/version", answer_version, JSON },
 	{ "/ready", answer_ready, TEXT },

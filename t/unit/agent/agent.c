@@ -212,3 +212,33 @@ Test(agent, it_ends_after_its_master)
 	expect("/meshd/status", "the master is gone");
 	cr_assert_eq(fixture_wait(&f), 0);
 }
+
+/* Workers serve for orphan_timeout, and so does the agent: lines are written until the last of them has ended. */
+Test(agent, it_outlives_its_master_as_long_as_the_workers)
+{
+	char got[64] = "";
+
+	fixture_send(&f, WIRE_IMAGE, 2, fixture_image_orphan(100, 600000));
+	close(f.control);
+	expect("/meshd/status", "\"serves_until\": \"2");
+	expect("/meshd/status", "\"state\": \"LIVE\"");
+	cr_assert_eq(write(f.pipes[0], "an orphan's\n", 12), 12);
+	close(f.pipes[0]);
+	close(f.pipes[1]);
+	cr_assert_eq(fixture_wait(&f), 0, "it ends when the pipes have ended");
+	cr_assert_eq(read(f.logfile, got, sizeof(got) - 1), 12);
+	cr_expect_str_eq(got, "an orphan's\n");
+}
+
+Test(agent, it_answers_the_watchdog)
+{
+	const struct wire ping = { .type = WIRE_PING, .number = 0x123456789abcdef };
+	struct pollfd p = { .fd = f.control, .events = POLLIN };
+	struct wire m;
+
+	cr_assert_eq(wire_send(f.control, &ping, -1), 0);
+	cr_assert_eq(poll(&p, 1, 10000), 1);
+	cr_assert_eq(wire_receive(f.control, &m, NULL), 1);
+	cr_expect_eq(m.type, WIRE_PONG);
+	cr_expect_eq(m.number, ping.number);
+}
