@@ -11,3 +11,12 @@ ctl_libctl_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CURL_CFLAGS)
 meshctl_SOURCES = %D%/meshctl.c
 meshctl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 meshctl_LDADD = ctl/libctl.a common/libcommon.a $(JANSSON_LIBS) $(CURL_LIBS)
+
+# bash completes a command from the file that has its very name
+bashcompletiondir = $(datadir)/bash-completion/completions
+EXTRA_DIST += %D%/meshctl.bash
+install-data-local:
+	$(MKDIR_P) $(DESTDIR)$(bashcompletiondir)
+	$(INSTALL_DATA) $(srcdir)/%D%/meshctl.bash $(DESTDIR)$(bashcompletiondir)/meshctl
+uninstall-local:
+	rm -f $(DESTDIR)$(bashcompletiondir)/meshctl
