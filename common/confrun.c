@@ -341,6 +341,12 @@ bool confrun_step(struct confrun *run)
 	return run->ended;
 }
 
+int confrun_signal(const struct confrun *run, pid_t *pid_r)
+{
+	*pid_r = run->pid;
+	return run->ended && WIFSIGNALED(run->status) ? WTERMSIG(run->status) : 0;
+}
+
 static void death_words(const struct confrun *run, char *words, size_t size)
 {
 	if (run->late)

@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define CONFRUN_DEADLINE_MS 20000
 #define CONFRUN_EXIT_MEMORY 3		/* meshd-conf's status where it ran out of memory */
@@ -34,6 +35,9 @@ void confrun_poll(const struct confrun *, struct pollfd fds[2], int *timeout_ms_
 
 /* Serves what is ready, never blocks.  True: it has ended, call confrun_finish(). */
 bool confrun_step(struct confrun *);
+
+/* Once it has ended: the signal that ended it, with its pid; 0: none did. */
+int confrun_signal(const struct confrun *, pid_t *pid_r);
 
 /*
  * Frees.  0: *image_fd_r is the filled, unsealed memfd, which no other process has open for writing any more.

@@ -39,6 +39,8 @@ struct control_request {
  * A connection's line: its fields in this order, a tab between them, "-" for what is not there:
  *   id  worker  age_ms  idle_ms  state  client  destination  listener  chain  cluster  endpoint  received  sent
  * received and sent are bytes, from and to the client; state is "connecting" or "open"; names hold no control bytes.
+ * The reply's text names the workers whose lines are missing, if any.  The lines are the workers' words: one that was
+ * taken over may have written anything.
  */
 #define CONTROL_CONNECTION_FIELDS 13
 

@@ -17,6 +17,7 @@
 #define HERITAGE_LOG     "log"		/* pipe: a worker's write end; in the agent the read ends, in worker order */
 #define HERITAGE_LISTEN  "listen"	/* bound, listening sockets; which one it is, getsockname(2) tells: worker */
 #define HERITAGE_SPREAD  "spread"	/* array map of loads (master/spread.h), LIVE_WORKERS_MAX words; absent without bpf: worker */
+#define HERITAGE_ALIVE   "alive"	/* RUNDIR/alive with a shared lock on it, until the last who has it ends: worker */
 #define HERITAGE_ADMIN   "admin"	/* RUNDIR/admin.sock, listening: agent */
 #define HERITAGE_LOGFILE "logfile"	/* the access log, O_APPEND; absent when it is off: agent */
 #define HERITAGE_ASK     "ask"		/* SOCK_SEQPACKET to the starter (common/ask.h): meshd-conf */

@@ -43,7 +43,7 @@ int record_send(int sock, const void *record, size_t size, int fd)
 	return n == (ssize_t)size ? 0 : -1;
 }
 
-/* The kernel installs no more descriptors than the one that our buffer has room for. */
+/* There is at most one: record_receive() says so to the kernel, which closes the others. */
 static int take_fd(struct msghdr *mh)
 {
 	int fd = -1;
@@ -61,7 +61,8 @@ int record_receive(int sock, void *record, size_t size, int *fd_r)
 	union one_fd control;
 	struct msghdr mh = {
 		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = control.space, .msg_controllen = sizeof(control.space),
+		/* not sizeof: what pads it would be room for a second one */
+		.msg_control = control.space, .msg_controllen = CMSG_LEN(sizeof(int)),
 	};
 	ssize_t n;
 	int fd;
@@ -71,9 +72,14 @@ int record_receive(int sock, void *record, size_t size, int *fd_r)
 	while (n == -1 && errno == EINTR);
 	if (n == -1 && errno == ECONNRESET)
 		return 0;
-	if (n <= 0)
-		return (int)n;
+	if (n == -1)
+		return -1;
 	fd = take_fd(&mh);
+	if (n == 0) {			/* the end, or a message of no bytes, which may bring a descriptor */
+		if (fd != -1)
+			close(fd);
+		return 0;
+	}
 	if ((size_t)n != size || (mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
 		if (fd != -1)
 			close(fd);

@@ -182,6 +182,38 @@ static int set_word(const struct key *k, const struct scalar *v, void *slot, str
 	return unknown_word(k, v->text, e);
 }
 
+/* Bytes that follow the first of a sequence; 0 for ASCII; -1: it begins none. */
+static int utf8_more(unsigned char first)
+{
+	if (first < 0x80)
+		return 0;
+	if (first >= 0xc2 && first <= 0xdf)
+		return 1;
+	if (first >= 0xe0 && first <= 0xef)
+		return 2;
+	return first >= 0xf0 && first <= 0xf4 ? 3 : -1;
+}
+
+/* Names are shown as JSON, which is UTF-8; without overlong forms, surrogates, and what lies past U+10FFFF. */
+static bool is_utf8(const char *text)
+{
+	const unsigned char *c = (const unsigned char *)text;
+
+	while (*c != '\0') {
+		unsigned char first = *c++;
+		int more = utf8_more(first);
+
+		if (more == -1 || (first == 0xe0 && *c < 0xa0) || (first == 0xed && *c > 0x9f) || (first == 0xf0 && *c < 0x90) ||
+		    (first == 0xf4 && *c > 0x8f))
+			return false;
+		for (; more > 0; more--) {
+			if ((*c++ & 0xc0) != 0x80)
+				return false;
+		}
+	}
+	return true;
+}
+
 static bool is_account(const char *text)
 {
 	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
@@ -205,6 +237,8 @@ static int set_text(const struct key *k, const struct scalar *v, void *slot, str
 		if ((unsigned char)*c < 0x20 || *c == 0x7f)
 			return err_set(e, "must not have control characters");
 	}
+	if (!is_utf8(v->text))
+		return err_set(e, "must be UTF-8");
 	if (k->type == KEY_PATH && n > 0 && v->text[0] != '/')
 		return err_set(e, "\"%.256s\" must be an absolute path", v->text);
 	if (k->type == KEY_ACCOUNT && !is_account(v->text))

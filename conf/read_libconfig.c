@@ -253,9 +253,7 @@ static void report_syntax(struct reader *r, const config_t *tree)
 {
 	const char *text = config_error_text(tree);
 
-	if (text != NULL && strstr(text, "duplicate") != NULL)
-		text = "a setting of this name is already in this group";
-	else if (text != NULL && strstr(text, "mismatched element") != NULL)
+	if (text != NULL && strstr(text, "mismatched element") != NULL)
 		text = "an array [ ] has values of one type; ( ) takes any";
 	else if (text == NULL || strcmp(text, "syntax error") == 0)
 		text = "this line, or the end of the one before, is not of the form name = value;";

@@ -14,6 +14,7 @@
 
 _Static_assert(sizeof(((struct scan_nesting *)0)->levels) / sizeof(struct scan_level) == SOURCE_NESTING_MAX + 1,
     "a level for each group and the top");
+_Static_assert(sizeof(((struct scan_level *)0)->names) / sizeof(struct scan_name) == SOURCE_SETTINGS_MAX, "a name for each");
 
 static int fail(struct scan *s, uint32_t line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 static int fail(struct scan *s, uint32_t line, const char *fmt, ...)
@@ -91,6 +92,7 @@ static void copy_name(struct scan *s)
 
 	while (isalnum(peek(s, 0)) || peek(s, 0) == '_' || peek(s, 0) == '-' || peek(s, 0) == '*')
 		s->at++;
+	s->name = (struct scan_name){ s->text->count, s->at - began };
 	emit(s, s->bytes + began, s->at - began);
 }
 
@@ -124,10 +126,15 @@ static int copy_number(struct scan *s)
 static int open_level(struct scan *s, char c)
 {
 	struct scan_nesting *n = s->nesting;
+	struct scan_level *level;
 
 	if (n->depth == SOURCE_NESTING_MAX)
 		return fail(s, s->line, "more than %d groups and lists in each other", SOURCE_NESTING_MAX);
-	n->levels[++n->depth] = (struct scan_level){ c, s->file, s->line, 0 };
+	level = &n->levels[++n->depth];
+	level->open = c;
+	level->file = s->file;
+	level->line = s->line;
+	level->settings = 0;
 	return 0;
 }
 
@@ -186,10 +193,27 @@ static bool begins_line(const struct scan *s)
 	return i == 0 || s->bytes[i - 1] == '\n';
 }
 
-static int count_setting(struct scan *s)
+static bool is_name(const struct scan *s, const struct scan_name *n)
 {
-	if (++s->nesting->levels[s->nesting->depth].settings > SOURCE_SETTINGS_MAX)
+	return n->size == s->name.size && memcmp(s->text->items + n->at, s->text->items + s->name.at, n->size) == 0;
+}
+
+/* What stands before "=" or ":".  libconfig says that a name is there twice, but not which. */
+static int add_setting(struct scan *s)
+{
+	struct scan_level *level = &s->nesting->levels[s->nesting->depth];
+
+	if (s->name.size == 0)
+		return fail(s, s->line, "there is no name before \"%c\"", s->bytes[s->at]);
+	for (uint32_t i = 0; i < level->settings; i++) {
+		if (is_name(s, &level->names[i]))
+			return fail(s, s->line, "\"%.*s\" is already in this group", (int)(s->name.size < 64 ? s->name.size : 64),
+			    s->text->items + s->name.at);
+	}
+	if (level->settings == SOURCE_SETTINGS_MAX)
 		return fail(s, s->line, "more than %d settings in one group", SOURCE_SETTINGS_MAX);
+	level->names[level->settings++] = s->name;
+	s->name.size = 0;
 	return 0;
 }
 
@@ -203,7 +227,7 @@ static int copy_mark(struct scan *s, int c)
 	else if (c == '}' || c == ')' || c == ']')
 		r = close_level(s, one);
 	else if (c == '=' || c == ':')
-		r = count_setting(s);
+		r = add_setting(s);
 	else if (c != ',' && c != ';')
 		return c > ' ' && c < 0x7f ? fail(s, s->line, "\"%c\" has no meaning here", c) :
 		    fail(s, s->line, "the byte 0x%02x has no meaning here", c);

@@ -13,6 +13,9 @@ struct scan_nesting {
 	struct scan_level {
 		char open;
 		uint32_t file, line, settings;
+		struct scan_name {
+			size_t at, size;	/* in the text */
+		} names[256];			/* SOURCE_SETTINGS_MAX, `settings` of them in use */
 	} levels[33];			/* SOURCE_NESTING_MAX and the top */
 	uint32_t depth, tokens;
 };
@@ -26,6 +29,7 @@ struct scan {
 	uint32_t depth_before;		/* groups open where the file began: it may not close them */
 	struct scan_nesting *nesting;
 	struct vec *text;		/* what libconfig gets is added here */
+	struct scan_name name;		/* the newest */
 	char path[4096];		/* SCAN_INCLUDE: what stands in its string */
 	char error[256];		/* SCAN_ERROR */
 	uint32_t error_line;

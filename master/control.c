@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "common/wire.h"
 #include "master/intercept.h"
+#include "master/listing.h"
 #include "master/master.h"
 #include "master/publish.h"
 #include "master/reload.h"
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -22,6 +24,7 @@
 #define REQUEST_MS	   5000		/* from connect to request */
 #define WAIT_DEFAULT_MS	   30000u
 #define WAIT_MOST_MS	   600000u
+#define SPAN_MOST_MS	   86400000u
 #define ACCEPTS_PER_TURN   8
 #define ACCEPT_PAUSE_MS	   200		/* out of descriptors: the socket stays readable, so it is not looked at */
 
@@ -31,6 +34,7 @@ enum client_state {
 	CLIENT_LOADING,		/* for the load with its ticket */
 	CLIENT_ADOPTING,	/* for all workers to adopt `generation` */
 	CLIENT_RULES,		/* for iptables */
+	CLIENT_LISTING,		/* for the listing with its ticket */
 };
 
 struct client {
@@ -38,6 +42,7 @@ struct client {
 	enum client_state state;
 	struct source socket;
 	struct alarm deadline;
+	bool refused;		/* told when its request is here: one that is still to send would not read the answer */
 	bool wait;
 	uint64_t ticket, generation;
 	unsigned life;		/* counts its uses: rules may be done after their client has gone */
@@ -153,6 +158,86 @@ static void start_rules(struct client *c, bool apply)
 	}
 }
 
+static enum image_name_kind kind_of(const char *which, const char **name_r)
+{
+	static const struct {
+		const char *word;
+		enum image_name_kind kind;
+	} words[] = {
+		{ "listener ", NAME_LISTENER }, { "chain ", NAME_CHAIN }, { "cluster ", NAME_CLUSTER }, { "endpoint ", NAME_ENDPOINT },
+	};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (strncmp(which, words[i].word, strlen(words[i].word)) == 0) {
+			*name_r = which + strlen(words[i].word);
+			return words[i].kind;
+		}
+	}
+	return NAME_NONE;
+}
+
+/* Which connections are meant, in the words of WIRE_CLOSE. */
+static int check_close(const struct master *m, const struct control_request *q, struct err *e)
+{
+	enum image_name_kind kind;
+	const char *name;
+
+	if (q->span_ms > SPAN_MOST_MS)
+		return err_set(e, "connections can be ended over %u h at most", SPAN_MOST_MS / 3600000u);
+	if (q->number != 0 || strcmp(q->name, "all") == 0)
+		return 0;
+	if ((kind = kind_of(q->name, &name)) == NAME_NONE)
+		return err_set(e, "which connections to end is not understood");
+	if (!generations_know(m->generations, kind, name))
+		return err_set(e, "there is no %.*s \"%s\"", (int)(name - q->name - 1), q->name, name);
+	return 0;
+}
+
+static void close_connections(struct client *c, const struct control_request *q)
+{
+	struct master *m = c->k->m;
+	struct wire w = { .type = WIRE_CLOSE, .span_ms = q->span_ms, .number = q->number };
+	char text[900] = "";
+	size_t used = 0;
+	unsigned told = 0;
+	struct err e;
+
+	if (check_close(m, q, &e) == -1) {
+		answer(c, false, e.text, -1);
+		return;
+	}
+	if (q->number == 0)
+		snprintf(w.text, sizeof(w.text), "%s", q->name);
+	for (uint32_t i = 0; i < m->workers; i++) {
+		struct child *worker = &m->worker[i];
+
+		if (worker->pid == 0)
+			continue;		/* its connections have ended with it */
+		if (worker->control != -1 && wire_send(worker->control, &w, -1) == 0)
+			told++;
+		else if (used < sizeof(text))
+			used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s", used > 0 ? ", " : "not told, because it does not read: ", worker->name);
+	}
+	if (used == 0)
+		snprintf(text, sizeof(text), "%u worker%s told", told, told == 1 ? " was" : "s were");
+	answer(c, used == 0, text, -1);
+}
+
+static void tell_crashes(struct client *c)
+{
+	const struct crashes *all = &c->k->m->crashes;
+	int fd = memfd_create("meshd-crashes", MFD_CLOEXEC);
+	char text[96];
+
+	snprintf(text, sizeof(text), "%llu since the start", (unsigned long long)all->count);
+	if (fd == -1 || crashes_print(all, fd) == -1)
+		answer(c, false, "no memory for the reports", -1);
+	else
+		answer(c, true, text, fd);
+	if (fd != -1)
+		close(fd);
+}
+
 static void carry_out(struct client *c, const struct control_request *q)
 {
 	struct master *m = c->k->m;
@@ -180,6 +265,16 @@ static void carry_out(struct client *c, const struct control_request *q)
 	case CONTROL_INTERCEPT_CLEAR:
 		start_rules(c, false);
 		return;
+	case CONTROL_CONNECTIONS:
+		c->state = CLIENT_LISTING;
+		c->ticket = listing_request(m->listing);
+		return;
+	case CONTROL_CLOSE:
+		close_connections(c, q);
+		return;
+	case CONTROL_CRASHES:
+		tell_crashes(c);
+		return;
 	default:
 		answer(c, false, "unknown request", -1);
 	}
@@ -195,8 +290,11 @@ static void client_ready(void *arg, short revents)
 	r = record_receive(c->socket.fd, &q, sizeof(q), NULL);
 	if (r == -1 && errno == EAGAIN)
 		return;
+	q.name[sizeof(q.name) - 1] = '\0';
 	if (r == 0 || c->state != CLIENT_ASKING)
 		free_client(c);		/* gone, or says more than was asked: what it began goes on */
+	else if (c->refused)
+		answer(c, false, "only root and members of admin_group may ask this", -1);
 	else if (r == -1 || q.magic != CONTROL_MAGIC)
 		answer(c, false, "not a request of this version of meshctl", -1);
 	else
@@ -234,9 +332,8 @@ static void take_client(struct control *k, struct client *c, int fd)
 		free_client(c);
 		return;
 	}
+	c->refused = !is_allowed(k, fd);
 	alarm_set(&k->m->loop, &c->deadline, REQUEST_MS);
-	if (!is_allowed(k, fd))
-		answer(c, false, "only root and members of admin_group may ask this", -1);
 }
 
 static struct client *free_place(struct control *k)
@@ -336,5 +433,15 @@ void control_settle(struct control *k)
 			continue;
 		snprintf(text, sizeof(text), "generation %llu is adopted by all workers", (unsigned long long)c->generation);
 		answer(c, true, text, -1);
+	}
+}
+
+void control_listed(struct control *k, uint64_t ticket, bool ok, const char *text, int list_fd)
+{
+	for (int i = 0; i < CLIENTS; i++) {
+		struct client *c = &k->clients[i];
+
+		if (c->state == CLIENT_LISTING && c->ticket <= ticket)
+			answer(c, ok, text, list_fd);
 	}
 }

@@ -21,3 +21,5 @@ void control_stop(struct control *);
 void control_loaded(struct control *, uint64_t ticket, bool ok, const char *text, int report_fd);
 /* Workers may have adopted: who waits for that may be answered. */
 void control_settle(struct control *);
+/* A listing has ended that answers all tickets up to this one.  text: what is missing; the list stays the caller's. */
+void control_listed(struct control *, uint64_t ticket, bool ok, const char *text, int list_fd);

@@ -74,6 +74,11 @@ struct intercept *intercept_open(struct loop *l, struct err *e)
 	return in;
 }
 
+void intercept_close(struct intercept *in)
+{
+	free(in);
+}
+
 bool intercept_is_applied(const struct intercept *in)
 {
 	return in->applied;
@@ -156,7 +161,7 @@ static int start_child(struct intercept *in, const char *name, const char *const
 	int saved;
 
 	if (find_program(name, path, sizeof(path)) == -1) {
-		err_set(e, "%s was not found: install the package iptables", name);
+		err_set(e, "%s was not found: install it (apt-get install iptables)", name);
 		errno = ENOENT;
 		return -1;
 	}
@@ -323,16 +328,17 @@ static void child_is_late(void *arg)
 /* The first line that it wrote: what iptables itself says. */
 static void describe(const struct intercept *in, int status, struct err *e)
 {
-	const struct family *f = &families[in->family];
-	char *text = read_memfd(in->err_fd);
+	const char *name = in->restoring ? families[in->family].restore : families[in->family].save;
+	char *text = read_memfd(in->err_fd), *said = text;
 
+	if (said != NULL && strncmp(said, name, strlen(name)) == 0 && strncmp(said + strlen(name), ": ", 2) == 0)
+		said += strlen(name) + 2;
 	if (in->late)
-		err_set(e, "%s: not done within %d s", in->restoring ? f->restore : f->save, CHILD_MS / 1000);
-	else if (text != NULL && *text != '\0')
-		err_set(e, "%s: %.*s", in->restoring ? f->restore : f->save, (int)strcspn(text, "\n"), text);
+		err_set(e, "%s: not done within %d s", name, CHILD_MS / 1000);
+	else if (said != NULL && *said != '\0')
+		err_set(e, "%s: %.*s", name, (int)strcspn(said, "\n"), said);
 	else
-		err_set(e, "%s: ended with status %d", in->restoring ? f->restore : f->save,
-		    WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+		err_set(e, "%s: ended with status %d", name, WIFEXITED(status) ? WEXITSTATUS(status) : -1);
 	free(text);
 }
 

@@ -13,6 +13,8 @@
 struct intercept;
 
 struct intercept *intercept_open(struct loop *, struct err *e);
+/* No job runs or waits. */
+void intercept_close(struct intercept *);
 
 /* Called once, perhaps before intercept_apply() or intercept_clear() returns.  ok: done (also: there was nothing to
  * clear).  Else *e says why, and what was in before is in still. */

@@ -6,12 +6,15 @@
 #include "common/log.h"
 #include "common/program.h"
 #include "master/master.h"
+#include "master/poststop.h"
 
+#include <fcntl.h>
 #include <getopt.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -19,7 +22,8 @@
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: meshd -c FILE [-I DIR]...\n       meshd -n [-v] -c FILE\n       meshd -V\n");
+	fprintf(stderr, "usage: meshd -c FILE [-I DIR]...\n       meshd -n [-v] -c FILE\n       meshd --post-stop -c FILE [-I DIR]...\n"
+	    "       meshd -V\n");
 	return 2;
 }
 
@@ -69,6 +73,20 @@ static void raise_descriptors(void)
 	setrlimit(RLIMIT_NOFILE, &rl);
 }
 
+/* What is opened must not be taken for standard error. */
+static int open_standard(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd != -1 && fd <= STDERR_FILENO);
+	if (fd == -1)
+		return -1;
+	close(fd);
+	return 0;
+}
+
 /* Files may be opened below the configuration's own folder too; it comes first. */
 static int add_folder(struct options *o, const char *folder)
 {
@@ -81,18 +99,25 @@ static int add_folder(struct options *o, const char *folder)
 	return 0;
 }
 
-static int run(struct options *o)
+/* What is wanted of it, beside running. */
+struct wish {
+	bool check, print, post_stop;
+};
+
+static int run(const struct options *o)
 {
 	static struct master m;
-	char *copy = strdup(o->file);
 
-	log_open("meshd");
-	if (copy == NULL || add_folder(o, dirname(copy)) == -1) {
-		log_error("out of memory");
+	if (open_standard() == -1) {
+		log_error("/dev/null: %m");
 		return 1;
 	}
 	if (geteuid() != 0) {
 		log_error("has to be started by root (meshd -n checks a configuration without)");
+		return 1;
+	}
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1) {
+		log_error("prctl: %m");
 		return 1;
 	}
 	raise_descriptors();
@@ -100,26 +125,29 @@ static int run(struct options *o)
 	return master_run(&m);
 }
 
-int main(int argc, char *argv[])
+/* 0 and more: the exit status; -1: there is something to do. */
+static int read_options(int argc, char *argv[], struct options *o, struct wish *w)
 {
-	struct options o = { .file = NULL };
-	bool check = false, print = false;
+	static const struct option words[] = { { "post-stop", no_argument, NULL, 'p' }, { NULL, 0, NULL, 0 } };
 	int c;
 
-	while ((c = getopt(argc, argv, "c:I:nvV")) != -1) {
+	while ((c = getopt_long(argc, argv, "c:I:nvV", words, NULL)) != -1) {
 		switch (c) {
 		case 'c':
-			o.file = optarg;
+			o->file = optarg;
 			break;
 		case 'I':
-			if (add_folder(&o, optarg) == -1)
+			if (add_folder(o, optarg) == -1)
 				return 1;
 			break;
 		case 'n':
-			check = true;
+			w->check = true;
 			break;
 		case 'v':
-			print = true;
+			w->print = true;
+			break;
+		case 'p':
+			w->post_stop = true;
 			break;
 		case 'V':
 			printf("meshd %s\n", MESHD_VERSION);
@@ -128,7 +156,30 @@ int main(int argc, char *argv[])
 			return usage();
 		}
 	}
-	if (o.file == NULL || optind != argc || (print && !check))
+	if (o->file == NULL || optind != argc || (w->print && !w->check) || (w->check && w->post_stop))
 		return usage();
-	return check ? check_only(o.file, print) : run(&o);
+	return -1;
+}
+
+int main(int argc, char *argv[])
+{
+	struct options o = { .file = NULL };
+	struct wish w = { .check = false };
+	int status = read_options(argc, argv, &o, &w);
+	char *copy = NULL;
+
+	if (status == -1 && w.check) {
+		status = check_only(o.file, w.print);
+	} else if (status == -1) {
+		log_open("meshd");
+		if ((copy = strdup(o.file)) == NULL || add_folder(&o, dirname(copy)) == -1) {
+			log_error("out of memory");
+			status = 1;
+		} else {
+			status = w.post_stop ? post_stop(&o) : run(&o);
+		}
+	}
+	free(copy);
+	free(o.folders);
+	return status;
 }

@@ -1,12 +1,14 @@
 /*
  * The master: what its rooms share.  One in the process, made in main.c.  A way through its life: loading the first
- * configuration -> workers adopt -> rules -> running -> captures end -> workers drain -> rules out -> the agent writes the rest -> over.
+ * configuration -> workers adopt -> rules -> running -> captures end -> workers drain -> rules out -> the agent writes the
+ * rest -> over.
  */
 #pragma once
 
 #include "common/err.h"
 #include "common/image.h"
 #include "common/live.h"
+#include "master/crashes.h"
 #include "master/loop.h"
 #include "master/rules.h"
 #include "master/supervise.h"
@@ -18,6 +20,7 @@ struct addresses;
 struct control;
 struct generations;
 struct intercept;
+struct listing;
 struct reload;
 struct sockets;
 struct spread;
@@ -56,10 +59,12 @@ struct master {
 	enum phase phase;
 	int exit_status;
 	bool hurry;			/* a second SIGTERM */
+	bool keep_rules;		/* over the stop */
 
 	struct fixed fixed;
-	int lock_fd;
+	int lock_fd, alive_fd;			/* of RUNDIR, see rundir.h */
 	bool made_runtime_dir;
+	bool rules_left;			/* rules may be in that nobody has in hand */
 
 	struct live live;
 	int live_fd;
@@ -70,10 +75,12 @@ struct master {
 	struct reload *reload;
 	struct control *control;
 	struct intercept *intercept;
+	struct listing *listing;
 	struct addresses *addresses;
 
 	struct child worker[LIVE_WORKERS_MAX];
 	struct child agent;
+	struct crashes crashes;
 	char worker_program[PATH_MAX], agent_program[PATH_MAX];
 	int log_pipe[LIVE_WORKERS_MAX][2];	/* read end, write end; kept over a worker's death */
 	int admin_fd;
@@ -103,7 +110,11 @@ void master_name_slow(const struct master *, uint64_t number, char *text_r, size
 
 /* Ends the start with an error, undoing what was done. */
 void master_fail_start(struct master *, const char *why);
+/* Stops with status 1; what becomes of the rules, the configuration says (intercept.on_exit). */
+void master_give_up(struct master *, const char *why);
 void master_stop(struct master *);
+void master_stop_at_once(struct master *);	/* it is stopping already */
+void master_stop_late(struct master *);		/* its `limit` has rung while it stops */
 /* A worker or the agent has ended. */
 void master_child_ended(struct master *);
 
@@ -115,6 +126,8 @@ void master_set_intercepting(struct master *);
 int log_file_open(const char *path, struct err *e);
 /* Takes fd, -1: off; the agent is told. */
 void master_set_log_file(struct master *, int fd, const char *path);
+/* It may have been renamed. */
+void master_reopen_log(struct master *);
 
 static inline bool master_stopping(const struct master *m)
 {

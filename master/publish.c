@@ -426,6 +426,11 @@ bool generation_is(const struct generations *g, const struct image *i)
 	return g->newest != 0 && memcmp(g->newest_image.head->digest, i->head->digest, sizeof(i->head->digest)) == 0;
 }
 
+bool generations_know(const struct generations *g, enum image_name_kind kind, const char *name)
+{
+	return find_slot(g, kind, name) != 0;
+}
+
 /* Only the rows of slots in use: walking the whole sparse table would make it memory. */
 void generations_forget_worker(struct generations *g, uint32_t worker)
 {

@@ -48,5 +48,8 @@ int generation_fd(const struct generations *);
 uint64_t generation_number(const struct generations *);
 bool generation_is(const struct generations *, const struct image *);	/* the same digest */
 
+/* Has a generation that is held, or a connection, a listener, chain, cluster or endpoint of this name? */
+bool generations_know(const struct generations *, enum image_name_kind, const char *name);
+
 /* Gives back what a dead worker held. */
 void generations_forget_worker(struct generations *, uint32_t worker);

@@ -10,6 +10,7 @@
 #include "master/master.h"
 #include "master/notify.h"
 #include "master/publish.h"
+#include "master/rundir.h"
 #include "master/sockets.h"
 
 #include <errno.h>
@@ -20,7 +21,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define CONF_USER     "nobody"		/* `user` is not known before meshd-conf has run */
 #define REPORT_LOGGED (256u << 10)	/* bytes of a report that go to the log */
 
 struct reload {
@@ -167,6 +167,13 @@ fail:
 	return -1;
 }
 
+static void tell_all(struct master *m)
+{
+	rundir_mark(m, image_settings(generation_image(m->generations))->on_exit);
+	workers_tell(m);
+	child_tell(&m->agent);
+}
+
 /* Takes image_fd. */
 static int publish(struct master *m, int image_fd, bool *unchanged_r, struct err *e)
 {
@@ -193,8 +200,7 @@ static int publish(struct master *m, int image_fd, bool *unchanged_r, struct err
 	log_notice("%s: generation %llu is published", m->options.file, (unsigned long long)number);
 	if (first)
 		return master_begin(m, e);
-	workers_tell(m);
-	child_tell(&m->agent);
+	tell_all(m);
 	return 0;
 }
 
@@ -232,11 +238,30 @@ static void accepted(struct reload *r, bool unchanged)
 	master_settle(m);
 }
 
+/* The log has it with the report. */
+static void report_death(struct reload *r)
+{
+	pid_t pid;
+	int signal = confrun_signal(r->run, &pid);
+	struct crash *c;
+
+	if (signal == 0)
+		return;
+	c = crashes_add(&r->m->crashes);
+	snprintf(c->who, sizeof(c->who), "meshd-conf");
+	c->pid = pid;
+	c->by_signal = true;
+	c->number = signal;
+}
+
 static void finish(struct reload *r)
 {
 	bool unchanged = false;
-	int image, report, status = confrun_finish(&r->run, &image, &report);
+	int image, report, status;
 	struct err e;
+
+	report_death(r);
+	status = confrun_finish(&r->run, &image, &report);
 
 	for (int k = 0; k < 2; k++)
 		r->fds[k].fd = -1;
@@ -289,8 +314,10 @@ static void begin(struct reload *r)
 	if (r->run != NULL || r->asked == r->answering || (m->phase != PHASE_LOADING && m->phase != PHASE_RUNNING))
 		return;
 	r->answering = r->asked;
-	if (m->phase == PHASE_RUNNING)
+	if (m->phase == PHASE_RUNNING) {
 		notify_reloading();
+		master_reopen_log(r->m);	/* whatever becomes of the load: this is how logrotate(8) asks */
+	}
 	if (confrun_start(&o, &r->run, &e) == 0)
 		return;
 	r->run = NULL;

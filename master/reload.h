@@ -11,6 +11,8 @@
 struct master;
 struct reload;
 
+#define CONF_USER "nobody"		/* who meshd-conf is: `user` is not known before it has run */
+
 struct reload *reload_open(struct master *, struct err *e);
 
 /* Asks for a load that begins from now on: before the loop waits again if none runs, after the start where that is not

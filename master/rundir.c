@@ -2,7 +2,7 @@
 #include "master/rundir.h"
 
 #include "common/control.h"
-#include "common/image.h"
+#include "common/log.h"
 #include "master/master.h"
 
 #include <errno.h>
@@ -18,7 +18,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define LOCK "lock"
+#define LOCK  "lock"
+#define ALIVE "alive"
 #define BACKLOG 64
 
 /* ---- names ---- */
@@ -130,6 +131,28 @@ static int take_lock(struct master *m, struct err *e)
 	return 0;
 }
 
+/* Waits for a --post-stop that takes rules out just now: ours come later. */
+static int take_alive(struct master *m, struct err *e)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	int r;
+
+	if (path_of(m, ALIVE, path, sizeof(path), e) == -1)
+		return -1;
+	/* for reading: workers have it too, and are not to write to it */
+	m->alive_fd = open(path, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	if (m->alive_fd == -1)
+		return err_set(e, "%s: %m", path);
+	do
+		r = flock(m->alive_fd, LOCK_SH);
+	while (r == -1 && errno == EINTR);
+	if (r == -1 || fstat(m->alive_fd, &st) == -1)
+		return err_set(e, "%s: %m", path);
+	m->rules_left = st.st_size > 0;
+	return 0;
+}
+
 int rundir_open(struct master *m, struct err *e)
 {
 	const char *dir = m->fixed.runtime_dir;
@@ -139,7 +162,57 @@ int rundir_open(struct master *m, struct err *e)
 		return err_set(e, "runtime_dir: %s: %m", dir);
 	if (chmod(dir, 0755) == -1)		/* whatever umask there is */
 		return err_set(e, "runtime_dir: %s: %m", dir);
-	return take_lock(m, e);
+	if (take_lock(m, e) == -1)
+		return -1;
+	return take_alive(m, e);
+}
+
+static const char *const exit_words[] = { [ON_EXIT_BYPASS] = "bypass\n", [ON_EXIT_BLOCK] = "block\n" };
+
+void rundir_mark(const struct master *m, enum image_on_exit on_exit)
+{
+	char path[PATH_MAX];
+	struct err e;
+	int fd;
+
+	if (path_of(m, ALIVE, path, sizeof(path), &e) == -1)
+		return;
+	fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW);
+	if (fd == -1 || write(fd, exit_words[on_exit], strlen(exit_words[on_exit])) == -1)
+		log_warning("%s: %m", path);
+	if (fd != -1)
+		close(fd);
+}
+
+bool rundir_is_locked(const char *dir)
+{
+	char path[PATH_MAX];
+	bool locked;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, LOCK);
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) == -1)
+		return false;
+	locked = flock(fd, LOCK_SH | LOCK_NB) == -1 && errno == EWOULDBLOCK;
+	close(fd);
+	return locked;
+}
+
+int rundir_look(const char *dir, enum image_on_exit *on_exit_r)
+{
+	char path[PATH_MAX], word[16] = "";
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, ALIVE);
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) == -1)
+		return -1;
+	if (pread(fd, word, sizeof(word) - 1, 0) > 0) {
+		if (strcmp(word, exit_words[ON_EXIT_BLOCK]) == 0)
+			*on_exit_r = ON_EXIT_BLOCK;
+		else
+			*on_exit_r = ON_EXIT_BYPASS;
+	}
+	return fd;
 }
 
 int rundir_listen(const struct master *m, const char *name, int type, struct err *e)
@@ -183,6 +256,8 @@ void rundir_close(struct master *m)
 		if (path_of(m, names[i], path, sizeof(path), &e) == 0)
 			unlink(path);
 	}
+	if (!m->rules_left && flock(m->alive_fd, LOCK_EX | LOCK_NB) == 0 && path_of(m, ALIVE, path, sizeof(path), &e) == 0)
+		unlink(path);
 	if (m->made_runtime_dir)
 		rmdir(m->fixed.runtime_dir);
 	close(m->lock_fd);

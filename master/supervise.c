@@ -4,6 +4,7 @@
 #include "common/heritage.h"
 #include "common/log.h"
 #include "common/wire.h"
+#include "master/listing.h"
 #include "master/master.h"
 #include "master/publish.h"
 #include "master/sockets.h"
@@ -14,6 +15,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,6 +47,7 @@ static int give_worker(struct child *c, struct heritage_gift *gifts, int n)
 	struct master *m = c->m;
 
 	gifts[n++] = (struct heritage_gift){ HERITAGE_LOG, m->log_pipe[c->index][1] };
+	gifts[n++] = (struct heritage_gift){ HERITAGE_ALIVE, m->alive_fd };
 	if (m->spread != NULL)
 		gifts[n++] = (struct heritage_gift){ HERITAGE_SPREAD, spread_fd(m->spread) };
 	return n + sockets_gifts(m->sockets, c->index, gifts + n, HERITAGE_MAX - n);
@@ -95,7 +98,7 @@ int child_start(struct child *c, struct err *e)
 	c->control = c->messages.fd = pair[0];
 	c->end.fd = c->pidfd;
 	c->sent = 0;
-	c->adopted = c->drain_sent = c->log_file_wanted = false;
+	c->adopted = c->drain_sent = c->killed = c->log_file_wanted = false;
 	c->failed[0] = '\0';
 	if (!c->is_agent)
 		live_set(&c->m->live.blocks[c->index].pid, (uint64_t)c->pid);
@@ -159,12 +162,26 @@ static int tell_drain(struct child *c)
 	return 0;
 }
 
+static int tell_list(struct child *c)
+{
+	struct wire m = { .type = WIRE_LIST };
+	int fd;
+
+	if (c->is_agent || (fd = listing_unsent(c->m->listing, c->index, &m.number)) == -1)
+		return 0;
+	if (wire_send(c->control, &m, fd) == -1)
+		return -1;
+	listing_mark_sent(c->m->listing, c->index);
+	return 0;
+}
+
 void child_tell(struct child *c)
 {
 	if (c->control == -1)
 		return;
 	/* what failed is tried again when the child has read some */
-	if (tell_sockets(c) == -1 || tell_image(c) == -1 || tell_log_file(c) == -1 || tell_drain(c) == -1)
+	if (tell_sockets(c) == -1 || tell_image(c) == -1 || tell_log_file(c) == -1 ||
+	    tell_drain(c) == -1 || tell_list(c) == -1)
 		c->messages.events = POLLIN | POLLOUT;
 	else
 		c->messages.events = POLLIN;
@@ -185,8 +202,10 @@ void child_drain(struct child *c, uint32_t ms)
 
 void child_kill(struct child *c)
 {
-	if (c->pid != 0)
-		kill(c->pid, SIGKILL);		/* not reaped yet, so still this very process */
+	if (c->pid == 0)
+		return;
+	c->killed = true;
+	kill(c->pid, SIGKILL);		/* not reaped yet, so still this very process */
 }
 
 /* ---- being told ---- */
@@ -219,6 +238,8 @@ static void take_message(struct child *c, const struct wire *w, int fd)
 		close(fd);
 	if (w->type == WIRE_ADOPTED)
 		c->adopted = true;
+	else if (w->type == WIRE_LISTED && !c->is_agent)
+		listing_answered(c->m->listing, c->index, w->number);
 	else if (w->type == WIRE_FAILED)
 		snprintf(c->failed, sizeof(c->failed), "%s", w->text);
 	else
@@ -263,23 +284,40 @@ static void take_messages(void *arg, short revents)
 		child_tell(c);
 	read_messages(c, MESSAGES_PER_TURN);
 	/* One that cannot be talked to is of no use; if it is on its way out, this changes nothing. */
-	if (c->control == -1)
-		child_kill(c);
+	if (c->control == -1 && c->pid != 0)
+		kill(c->pid, SIGKILL);
 	master_settle(c->m);
 }
 
 /* ---- death ---- */
 
-static void say_how(const struct child *c, const siginfo_t *i)
+/* Not one that was asked to end, and did. */
+static bool is_unexpected(const struct child *c, const siginfo_t *i)
 {
-	bool expected = c->drain_sent && i->si_code == CLD_EXITED && i->si_status == 0;
-	enum log_level level = expected ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING;
+	return !c->killed && !(c->drain_sent && i->si_code == CLD_EXITED && i->si_status == 0);
+}
 
-	if (i->si_code == CLD_EXITED)
-		log_line(level, "%s (pid %d) has ended with status %d", c->name, (int)c->pid, i->si_status);
-	else
-		log_line(level, "%s (pid %d) was killed by signal %d (%s)", c->name, (int)c->pid, i->si_status,
-		    strsignal(i->si_status));
+static uint64_t program_bytes(const struct child *c)
+{
+	struct stat st;
+
+	return stat(c->m->worker_program, &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+static void report_death(struct child *c, const siginfo_t *i)
+{
+	struct crash *r = crashes_add(&c->m->crashes);
+	char text[512];
+
+	snprintf(r->who, sizeof(r->who), "%s", c->name);
+	r->pid = c->pid;
+	r->by_signal = i->si_code != CLD_EXITED;
+	r->number = i->si_status;
+	snprintf(r->note, sizeof(r->note), "%.*s", (int)sizeof(r->note) - 1, c->failed);
+	if (!c->is_agent)
+		crash_take_words(r, &c->m->live.blocks[c->index].crash, program_bytes(c));
+	crash_print(r, text, sizeof(text));
+	log_warning("%s", text);
 }
 
 /* How long to wait before it is started again: nought, until it has died too often too fast. */
@@ -313,6 +351,7 @@ static void forget(struct child *c)
 	if (m->spread != NULL)
 		spread_forget_worker(m->spread, c->index);
 	generations_forget_worker(m->generations, c->index);
+	listing_forget_worker(m->listing, c->index);
 	live_add(&m->live.blocks[c->index].counter[WORKER_C_deaths], 1);
 }
 
@@ -353,7 +392,8 @@ static void ended(void *arg, short revents)
 	if (waitid(P_PIDFD, (id_t)c->pidfd, &i, WEXITED | WNOHANG) == -1 || i.si_pid == 0)
 		return;
 	read_messages(c, MESSAGES_OF_THE_DEAD);
-	say_how(c, &i);
+	if (is_unexpected(c, &i))
+		report_death(c, &i);
 	forget(c);
 	if (m->phase < PHASE_RUNNING && !c->is_agent && (c->failed[0] != '\0' || c->ndeaths + 1 >= CHILD_DEATHS)) {
 		snprintf(why, sizeof(why), "%s: %s", c->name, c->failed[0] != '\0' ? c->failed : "dies as often as it is started");

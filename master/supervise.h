@@ -34,6 +34,7 @@ struct child {
 	bool adopted;			/* has said so since it was started */
 	bool log_file_wanted;		/* agent: has to be told of the log file */
 	bool drain_wanted, drain_sent;
+	bool killed;			/* by us */
 	uint32_t drain_ms;
 	char failed[240];		/* what its WIRE_FAILED said */
 

@@ -9,7 +9,7 @@ UNIT_TESTS += unit-ctl
 UNIT_TESTS += unit-master
 endif
 check_PROGRAMS += $(UNIT_TESTS)
-unit_common_SOURCES = %D%/unit/common/addr.c %D%/unit/common/live.c
+unit_common_SOURCES = %D%/unit/common/addr.c %D%/unit/common/live.c %D%/unit/common/wire.c
 unit_common_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) -Wno-shadow
 unit_common_LDADD = common/libcommon.a $(CRITERION_LIBS)
 unit_worker_SOURCES = %D%/unit/worker/wheel.c
@@ -30,14 +30,15 @@ unit_ctl_SOURCES = %D%/unit/ctl/completion.c %D%/unit/ctl/connections.c %D%/unit
 unit_ctl_CPPFLAGS = $(AM_CPPFLAGS) -DTEST_SRCDIR='"$(abs_top_srcdir)"'
 unit_ctl_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) $(JANSSON_CFLAGS) -Wno-shadow
 unit_ctl_LDADD = ctl/libctl.a common/libcommon.a $(CRITERION_LIBS) $(JANSSON_LIBS) $(CURL_LIBS)
-unit_master_SOURCES = %D%/unit/master/cpus.c %D%/unit/master/publish.c %D%/unit/master/rules.c \
+unit_master_SOURCES = %D%/unit/master/cpus.c %D%/unit/master/crashes.c %D%/unit/master/publish.c %D%/unit/master/rules.c \
 	%D%/unit/master/sample.c %D%/unit/master/sample.h %D%/unit/master/sockets.c
 unit_master_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) -Wno-shadow
 unit_master_LDADD = master/libmaster.a common/libcommon.a $(CRITERION_LIBS)
 
-EXTRA_DIST += %D%/run-unit %D%/include-rule.sh %D%/manual.sh
+EXTRA_DIST += %D%/run-unit %D%/include-rule.sh %D%/ldd-rule.sh %D%/manual.sh
 
-check-local: $(check_PROGRAMS)
+check-local: $(check_PROGRAMS) meshd
 	srcdir=$(abs_top_srcdir) sh $(top_srcdir)/t/include-rule.sh
+	sh $(top_srcdir)/t/ldd-rule.sh ./meshd
 	srcdir=$(abs_top_srcdir) sh $(top_srcdir)/t/manual.sh
 	sh $(top_srcdir)/t/run-unit $(UNIT_TESTS)

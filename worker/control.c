@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 void control_arm(struct worker *w)
@@ -74,6 +75,30 @@ static void take(struct worker *w, const struct wire *m, int fd)
 		close(fd);
 }
 
+/* Nothing can be opened any more, but what was given can be looked at. */
+static struct timespec alive_at(const struct worker *w)
+{
+	struct stat st;
+
+	return w->alive != -1 && fstat(w->alive, &st) == 0 ? st.st_mtim : (struct timespec){ 0 };
+}
+
+void control_orphan(struct worker *w)
+{
+	struct timespec now;
+	bool other;
+
+	if (w->control != -1 || w->draining)
+		return;
+	now = alive_at(w);
+	other = w->loop.now_ms < w->orphan_end_ms && (now.tv_sec != w->alive_at.tv_sec || now.tv_nsec != w->alive_at.tv_nsec);
+	if (!other && w->loop.now_ms < w->orphan_end_ms)
+		return;
+	if (other)
+		log_notice("another master is ready: its workers take over, what is open here goes on");
+	control_drain(w, image_settings(image_in_use(w))->drain_time_ms + (other ? w->orphan_end_ms - w->loop.now_ms : 0));
+}
+
 void control_ready(struct worker *w)
 {
 	struct wire m;
@@ -87,6 +112,7 @@ void control_ready(struct worker *w)
 		log_warning("the master is gone: serving for %u s more, then draining", serve_ms / 1000);
 		close(w->control);
 		w->control = -1;
+		w->alive_at = alive_at(w);
 		w->orphan_end_ms = w->loop.now_ms + serve_ms;
 		return;
 	}

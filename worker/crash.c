@@ -20,7 +20,8 @@ static void note(int signal, siginfo_t *info, void *context)
 	int n;
 
 	(void)context;
-	live_set(&crash->address, signal == SIGSEGV || signal == SIGBUS ? (uint64_t)(uintptr_t)info->si_addr : 0);
+	/* one that was sent has its sender there */
+	live_set(&crash->address, info->si_code > 0 && (signal == SIGSEGV || signal == SIGBUS) ? (uint64_t)(uintptr_t)info->si_addr : 0);
 	live_set(&crash->operation, dying->loop.last);
 	live_set(&crash->generation, dying->generation != NULL ? dying->generation->number : 0);
 	n = backtrace(frame, LIVE_FRAMES);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "common/err.h"
+#include "common/operations.h"
 
 #include <liburing.h>
 #include <stdbool.h>
@@ -13,17 +14,9 @@
 
 struct worker;
 
-enum op_kind {
-	OP_NONE,		/* nobody waits for it (cancels) */
-	OP_ACCEPT, OP_LISTEN_READY, OP_CONTROL,
-	OP_CONNECT,
-	OP_DATA0, OP_DATA1,	/* multishot receive; 0: from downstream, 1: from upstream */
-	OP_READY0, OP_READY1,	/* readable */
-	OP_SENT0, OP_SENT1,	/* 0: of what came from downstream */
-	OP_ROOM0, OP_ROOM1,	/* writable */
-	OP_HUP0, OP_HUP1,	/* reset, or shut both ways */
-	OP_KINDS
-};
+#define OP_ENUM(kind, words) kind,
+enum op_kind { OPERATIONS(OP_ENUM) OP_KINDS };
+#undef OP_ENUM
 
 #define OP_ALIGN 64
 

@@ -107,6 +107,7 @@ static int take_heritage(struct worker *w, struct err *e)
 		return -1;
 	w->control = heritage_take(&h, HERITAGE_CONTROL);
 	w->log.fd = heritage_take(&h, HERITAGE_LOG);
+	w->alive = heritage_take(&h, HERITAGE_ALIVE);
 	fd = heritage_take(&h, HERITAGE_LIVE);
 	if (w->control == -1 || fd == -1)
 		return err_set(e, "no \"%s\" was handed over", w->control == -1 ? HERITAGE_CONTROL : HERITAGE_LIVE);
@@ -228,8 +229,7 @@ static void run(struct worker *w)
 		accesslog_flush(w);
 		tell_load(w);
 		connections_list_on(w);
-		if (w->control == -1 && !w->draining && w->loop.now_ms >= w->orphan_end_ms)
-			control_drain(w, image_settings(image_in_use(w))->drain_time_ms);
+		control_orphan(w);
 		if (w->draining && !closed && w->loop.now_ms >= w->drain_end_ms) {
 			closed = true;
 			close_all(w);
@@ -259,7 +259,7 @@ int main(int argc, char *argv[])
 	/* Stopping is the master's business: a terminal's ^C, or a kill of the whole group, must not cut off what drains. */
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
-	w->control = w->log.fd = w->listing.fd = -1;
+	w->control = w->alive = w->log.fd = w->listing.fd = -1;
 	if (start(w, argv[1], &e) == -1) {
 		log_error("%s", e.text);
 		snprintf(failed.text, sizeof(failed.text), "%.*s", (int)sizeof(failed.text) - 1, e.text);

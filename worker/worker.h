@@ -10,6 +10,8 @@
 #include "worker/loop.h"
 #include "worker/wheel.h"
 
+#include <time.h>
+
 struct conn;
 struct listener;
 
@@ -46,6 +48,8 @@ struct worker {
 	int pooled_pipes[PIPES_POOLED][2];
 	unsigned npooled;
 
+	int alive;			/* RUNDIR/alive; -1: not given */
+	struct timespec alive_at;	/* its time when the master went: later, another one is ready */
 	uint64_t orphan_end_ms;		/* the master is gone, and this is how long it is done without */
 	bool draining;
 	uint64_t drain_end_ms;

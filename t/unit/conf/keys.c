@@ -295,6 +295,8 @@ Test(keys, a_time_needs_a_unit)
 
 static void wrong_text(const struct place *p)
 {
+	static const char *const not_utf8[] = { "\"/\x80\"", "\"/\xc3\"", "\"/\xc0\xaf\"", "\"/\xe0\x80\xaf\"", "\"/\xed\xa0\x80\"",
+		"\"/\xf4\x90\x80\x80\"", "\"/\xf0\x9f\x98\"", "\"/\xff\"" };
 	const struct key *k = p->key;
 	size_t max;
 	char *value;
@@ -311,6 +313,8 @@ static void wrong_text(const struct place *p)
 	expect(p, k->name, value, "%zu bytes long, at most %s can be", max + 1, k->max);
 	free(value);
 	expect(p, k->name, "\"/a\\nb\"", "must not have control characters");
+	for (size_t i = 0; i < sizeof(not_utf8) / sizeof(not_utf8[0]); i++)
+		expect(p, k->name, not_utf8[i], "must be UTF-8");
 	if (k->type == KEY_PATH)
 		expect(p, k->name, "\"run/x\"", "\"run/x\" must be an absolute path");
 	if (k->type == KEY_ACCOUNT)
