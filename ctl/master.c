@@ -143,36 +143,34 @@ int command_drain(struct ctl *c)
 
 /* ---- crashes ---- */
 
-/* A report ends with an empty line. */
-static void show_report(struct output *o, const json_t *lines)
+/* A frame goes to the report before it. */
+static void add_line(json_t *reports, const char *line)
 {
-	const json_t *line;
-	size_t i;
+	const json_t *last = json_array_get(reports, json_array_size(reports) - 1);
+	size_t n = strcspn(line, " ");
 
-	if (json_array_size(lines) == 0)
-		return;
-	json_array_foreach(lines, i, line)
-		output_line(o, json_string_value(line));
-	output_line(o, "");
-	output_item(o, lines);
+	if (*line == ' ' && last != NULL)
+		json_array_append_new(json_object_get(last, "backtrace"), json_string(line + strspn(line, " ")));
+	else
+		json_array_append_new(reports, json_pack("{s:s%, s:s, s:[]}", "time", line, n, "text",
+		    line + n + (line[n] != '\0'), "backtrace"));
 }
 
 static void show_reports(struct output *o, char *text)
 {
-	json_t *lines = json_array();
+	json_t *reports = json_array(), *report;
 	char *line;
+	size_t i;
 
 	while ((line = strsep(&text, "\n")) != NULL) {
-		if (*line != '\0') {
-			json_array_append_new(lines, json_string(words_harmless(line)));
+		if (*line == '\0')
 			continue;
-		}
-		show_report(o, lines);
-		json_decref(lines);
-		lines = json_array();
+		output_line(o, words_harmless(line));
+		add_line(reports, line);
 	}
-	show_report(o, lines);
-	json_decref(lines);
+	json_array_foreach(reports, i, report)
+		output_item(o, report);
+	json_decref(reports);
 }
 
 int command_crashes(struct ctl *c)
@@ -196,8 +194,7 @@ int command_crashes(struct ctl *c)
 	}
 	output_head(c->out, &list);
 	show_reports(c->out, text);
-	if (r.text[0] != '\0')
-		output_line(c->out, r.text);
+	output_line(c->out, r.text);
 	free(text);
 	return 0;
 }

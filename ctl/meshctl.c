@@ -83,7 +83,7 @@ static const struct command commands[] = {
 	{ "check", NULL, NULL, command_check, "FILE", 1, 1, check_flags, "is this file a good configuration?" },
 	{ "generations", NULL, NULL, command_generations, NULL, 0, 0, NULL, "configurations in use, and by which worker" },
 	{ "drain", NULL, NULL, command_drain, NULL, 0, 0, drain_flags, "end connections, spread over a time" },
-	{ "crashes", NULL, NULL, command_crashes, NULL, 0, 0, NULL, "reports of workers that died" },
+	{ "crashes", NULL, NULL, command_crashes, NULL, 0, 0, NULL, "reports of workers and agents that died" },
 	{ "names", NULL, NULL, command_names, "listener|chain|cluster|endpoint", 1, 1, NULL, "what connections are chosen by" },
 	{ "intercept", NULL, intercept, NULL, NULL, 0, 0, NULL, "the rules that catch traffic" },
 	{ "version", NULL, NULL, command_version, NULL, 0, 0, NULL, "of meshctl and of meshd" },

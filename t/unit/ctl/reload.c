@@ -4,6 +4,7 @@
 
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
+#include <jansson.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <string.h>
@@ -155,20 +156,40 @@ Test(control, a_drain_that_is_refused)
 
 /* ---- crashes ---- */
 
-static const char reports[] = "worker-0 died: SIGSEGV\n  at 0x1234\n\nworker-1 died: SIGABRT \033[2J\n";
+static const char reports[] =
+    "2026-11-24T10:00:00Z worker-0 (pid 7) was killed by signal 11\n    meshd-worker+0x1234\n    (in a library)\n"
+    "2026-11-24T10:00:01Z worker-1 \033[2J\n";
 
-Test(control, crashes_are_shown_as_they_are_and_as_lists)
+Test(control, crashes_are_shown_as_they_are_and_as_objects)
 {
-	const struct control_reply r = { .magic = CONTROL_MAGIC };
-	char text[512];
+	const struct control_reply r = { .magic = CONTROL_MAGIC, .text = "2 deaths" };
+	json_t *expected = json_loads("[{\"time\": \"2026-11-24T10:00:00Z\", \"text\": \"worker-0 (pid 7) was killed by signal 11\","
+	    "\"backtrace\": [\"meshd-worker+0x1234\", \"(in a library)\"]},"
+	    "{\"time\": \"2026-11-24T10:00:01Z\", \"text\": \"worker-1 ?[2J\", \"backtrace\": []}]", 0, NULL), *got;
+	char text[1024];
 	int status;
 
 	cr_expect_eq(converse("crashes", &r, reports, text, sizeof(text), &status).verb, CONTROL_CRASHES);
 	cr_expect_eq(status, 0);
-	cr_expect_str_eq(text, "worker-0 died: SIGSEGV\n  at 0x1234\n\nworker-1 died: SIGABRT ?[2J\n\n");
+	cr_expect_str_eq(text, "2026-11-24T10:00:00Z worker-0 (pid 7) was killed by signal 11\n    meshd-worker+0x1234\n"
+	    "    (in a library)\n2026-11-24T10:00:01Z worker-1 ?[2J\n2 deaths\n");
 	converse("crashes -o json", &r, reports, text, sizeof(text), &status);
-	cr_expect_str_eq(text, "[\n    [\n        \"worker-0 died: SIGSEGV\",\n        \"  at 0x1234\"\n    ],\n    [\n"
-	    "        \"worker-1 died: SIGABRT ?[2J\"\n    ]\n]\n");
+	cr_assert_not_null(got = json_loads(text, 0, NULL), "%s", text);
+	cr_expect(json_equal(got, expected), "%s", text);
+	json_decref(got);
+	json_decref(expected);
+}
+
+/* Frames of nothing, a line of one word, half a line. */
+Test(control, odd_reports_harm_nothing)
+{
+	const struct control_reply r = { .magic = CONTROL_MAGIC };
+	char text[1024];
+	int status;
+
+	converse("crashes -o json", &r, "    frame\nword\n\n    x", text, sizeof(text), &status);
+	cr_expect_eq(status, 0);
+	cr_expect_not_null(strstr(text, "\"time\": \"word\",\n        \"text\": \"\","), "%s", text);
 }
 
 Test(control, no_crashes_are_an_empty_list)
