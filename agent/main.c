@@ -252,7 +252,9 @@ int main(int argc, char *argv[])
 	}
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
-	signal(SIGINT, SIG_IGN);		/* a terminal's ^C is the master's business */
+	/* Stopping is the master's business: a signal to the whole group must not cost the log its last lines. */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
 	logs_init(&a.logs);
 	if (start(&a, &admin, &e) == -1) {
 		log_error("%s", e.text);

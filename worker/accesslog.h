@@ -2,12 +2,14 @@
  * drops lines and counts them: the log never holds up traffic. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct worker;
 
 struct accesslog {
 	int fd;			/* the pipe; -1: none */
+	bool on;		/* the generation in use wants lines, and there is a pipe for them */
 	size_t used;
 	char lines[32768];
 };

@@ -62,7 +62,7 @@ static struct live_row *row_of(struct conn *c, uint32_t slot)
 /* ---- where to ---- */
 
 /* The destination before interception; the local address where nothing was redirected. */
-static void find_destination(struct conn *c)
+static void find_destination(struct conn *c, bool redirected)
 {
 	struct sockaddr_storage ss;
 	socklen_t len = sizeof(ss);
@@ -71,6 +71,8 @@ static void find_destination(struct conn *c)
 	if (getsockname(fd, (struct sockaddr *)&ss, &len) == -1 || addr_from_sockaddr((struct sockaddr *)&ss, len, &c->local) == -1)
 		memset(&c->local, 0, sizeof(c->local));
 	c->destination = c->local;
+	if (!redirected)
+		return;
 	len = sizeof(ss);
 	if (getsockopt(fd, c->local.family == AF_INET ? SOL_IP : SOL_IPV6,
 	    c->local.family == AF_INET ? SO_ORIGINAL_DST : IP6_SO_ORIGINAL_DST, &ss, &len) == -1)
@@ -242,8 +244,13 @@ static void refuse(struct worker *w, const struct listener *listener, int fd, un
 void conn_accept(struct worker *w, struct listener *listener, int fd, const struct addr *client)
 {
 	live_word *open_now = &w->block->gauge[WORKER_G_connections];
+	const struct image_listener *l;
 	struct conn *c;
 
+	if (overload_sheds(w)) {
+		refuse(w, listener, fd, LISTENER_C_cx_overload_reject);
+		return;
+	}
 	if (!live_announce(&w->live, w->index, open_now, image_settings(image_in_use(w))->max_connections)) {
 		refuse(w, listener, fd, LISTENER_C_cx_global_overflow);
 		return;
@@ -254,8 +261,9 @@ void conn_accept(struct worker *w, struct listener *listener, int fd, const stru
 		refuse(w, listener, fd, LISTENER_C_cx_overload_reject);
 		return;
 	}
-	find_destination(c);
-	route(c, image_listener(image_in_use(w), listener->index));
+	l = image_listener(image_in_use(w), listener->index);
+	find_destination(c, l->kind == LISTENER_VIRTUAL_OUTBOUND || l->kind == LISTENER_VIRTUAL_INBOUND);
+	route(c, l);
 }
 
 /* ---- open ---- */
@@ -265,7 +273,7 @@ static void opened(struct conn *c)
 	struct sockaddr_storage ss;
 	socklen_t len = sizeof(ss);
 
-	if (getsockname(c->side[UPSTREAM].fd, (struct sockaddr *)&ss, &len) == 0)
+	if (c->worker->log.on && getsockname(c->side[UPSTREAM].fd, (struct sockaddr *)&ss, &len) == 0)
 		addr_from_sockaddr((struct sockaddr *)&ss, len, &c->endpoint_local);
 	conn_enter(c, CONN_OPEN);
 	c->end = END_NONE;
@@ -282,7 +290,7 @@ static void dialled(struct conn *c, int res)
 {
 	bool late = c->timed_out;
 
-	c->timed_out = false;
+	c->timed_out = c->dialling = false;
 	if (c->state == CONN_CLOSING)
 		return;
 	if (res == 0 && !late) {
@@ -311,14 +319,21 @@ void conn_deadline(struct conn *c)
 		live_add(&row_of(c, c->cluster_slot)->counter[CLUSTER_C_cx_idle_timeout], 1);
 		conn_close(c, END_IDLE, false);
 	} else if (c->state == CONN_OPEN) {
+		flow_watch(c, DOWNSTREAM);
+		flow_watch(c, UPSTREAM);
 		conn_set_deadline(c);
 	}
 }
 
-void conn_flow_done(struct conn *c)
+/* Most connections end both ways at nearly the same time: only one that stays half-closed is worth watching. */
+#define WATCH_AFTER_MS 50
+
+void conn_half_closed(struct conn *c)
 {
-	if (c->flow[DOWNSTREAM].done && c->flow[UPSTREAM].done)
-		conn_close(c, END_DONE, false);
+	uint64_t at = c->worker->loop.now_ms + WATCH_AFTER_MS;
+
+	if (c->deadline.prev == NULL || c->deadline.at_ms > at)
+		wheel_set(&c->worker->wheel, &c->deadline, at);
 }
 
 static void hung_up(struct conn *c, unsigned d, int res)
@@ -330,6 +345,14 @@ static void hung_up(struct conn *c, unsigned d, int res)
 
 /* ---- close ---- */
 
+static bool has_operations(const struct conn *c, unsigned i)
+{
+	const struct flow *from = &c->flow[i], *to = &c->flow[!i];
+
+	return c->side[i].fd != -1 && (from->reading || from->watching || to->sending || to->waiting_room ||
+	    (i == UPSTREAM && c->dialling));
+}
+
 void conn_close(struct conn *c, enum conn_end why, bool reset)
 {
 	if (c->state == CONN_CLOSING)
@@ -339,9 +362,10 @@ void conn_close(struct conn *c, enum conn_end why, bool reset)
 	c->resetting = reset;
 	wheel_clear(&c->worker->wheel, &c->deadline);
 	if (c->inflight > 0) {
-		loop_cancel_fd(&c->worker->loop, c->side[DOWNSTREAM].fd);
-		if (c->side[UPSTREAM].fd != -1)
-			loop_cancel_fd(&c->worker->loop, c->side[UPSTREAM].fd);
+		for (unsigned i = 0; i < 2; i++) {
+			if (has_operations(c, i))
+				loop_cancel_fd(&c->worker->loop, c->side[i].fd);
+		}
 		return;		/* conn_complete() frees with the last completion */
 	}
 	/* Not from under a caller that still looks at it: its turn to be freed comes with the timers. */
@@ -403,7 +427,7 @@ static void write_line(struct conn *c)
 	struct tm tm;
 	int n;
 
-	if (c->worker->log.fd == -1)
+	if (!c->worker->log.on)
 		return;
 	gmtime_r(&seconds, &tm);
 	if (c->endpoint.family != 0)

@@ -59,6 +59,7 @@ struct conn {
 	uint8_t state, end;
 	bool in_listener, in_cluster, in_endpoint;	/* counted as open in the row of each */
 	bool draining;			/* end_ms is when its share of the drain is over */
+	bool dialling;			/* OP_CONNECT is in flight */
 	bool timed_out;			/* the connect in flight is being cancelled: its time is over */
 	bool resetting;
 	bool endpoint_first;		/* it ended its direction before the client did */
@@ -89,7 +90,7 @@ void conn_deadline(struct conn *);
 void conn_set_deadline(struct conn *);
 /* Both ways done, or given up; `reset` sends RST instead of FIN. */
 void conn_close(struct conn *, enum conn_end, bool reset);
-/* A flow passed its end on. */
-void conn_flow_done(struct conn *);
+/* A flow passed its end on, the other goes on. */
+void conn_half_closed(struct conn *);
 
 struct io_uring_sqe *conn_sqe(struct conn *, enum op_kind);

@@ -203,6 +203,12 @@ static void watch(struct conn *c, unsigned d)
 	arm_poll(c, (enum op_kind)(OP_HUP0 + d), source(c, d), 0);
 }
 
+void flow_watch(struct conn *c, unsigned d)
+{
+	if (c->flow[d].done)
+		watch(c, d);
+}
+
 static void wait_room(struct conn *c, unsigned d)
 {
 	struct flow *f = &c->flow[d];
@@ -239,12 +245,13 @@ static void pass_end(struct conn *c, unsigned d)
 	if (!f->eof || f->done || f->sending || f->pending_end > f->pending_at || f->piped > 0 || c->state != CONN_OPEN)
 		return;
 	f->done = true;
-	if (!c->flow[!d].done) {
-		c->endpoint_first = d == UPSTREAM;
-		watch(c, d);
+	if (c->flow[!d].done) {
+		conn_close(c, END_DONE, false);		/* which says the same as shutdown(2) */
+		return;
 	}
+	c->endpoint_first = d == UPSTREAM;
 	shutdown(sink(c, d), SHUT_WR);
-	conn_flow_done(c);
+	conn_half_closed(c);
 }
 
 static void flush(struct conn *c, unsigned d)
@@ -399,6 +406,21 @@ static void back_to_quiet(struct conn *c, unsigned d, uint64_t carried)
 	f->small = 0;
 }
 
+/* One of full size or none: a smaller one costs more than copying. */
+static int make_pipe(int fds[2])
+{
+	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) == -1) {
+		fds[0] = fds[1] = -1;
+		return -1;
+	}
+	if (fcntl(fds[1], F_SETPIPE_SZ, (int)PIPE_BYTES) != -1)
+		return 0;
+	close(fds[0]);
+	close(fds[1]);
+	fds[0] = fds[1] = -1;
+	return -1;
+}
+
 static bool take_pipe(struct conn *c, struct flow *f)
 {
 	struct worker *w = c->worker;
@@ -411,11 +433,12 @@ static bool take_pipe(struct conn *c, struct flow *f)
 		f->pipe[1] = w->pooled_pipes[w->npooled][1];
 		return true;
 	}
-	if (pipe2(f->pipe, O_CLOEXEC | O_NONBLOCK) == -1) {
-		f->pipe[0] = f->pipe[1] = -1;
+	if (w->pipes_denied_ms != 0 && w->loop.now_ms - w->pipes_denied_ms < PIPES_DENIED_MS)
+		return false;
+	if (make_pipe(f->pipe) == -1) {
+		w->pipes_denied_ms = w->loop.now_ms;
 		return false;		/* the hot buffer does as well */
 	}
-	(void)fcntl(f->pipe[1], F_SETPIPE_SZ, (int)PIPE_BYTES);
 	gauge(w, WORKER_G_pipes, 1);
 	return true;
 }
@@ -513,6 +536,8 @@ static void pump(struct conn *c, unsigned d)
 	uint64_t carried = 0;
 	int go = 1;
 
+	if (f->spliced && !take_pipe(c, f))
+		f->spliced = false;		/* an empty pipe is lent to others */
 	if (!f->spliced && f->run >= SPLICE_AFTER && take_pipe(c, f)) {
 		set_nonblock(&c->side[DOWNSTREAM], true);
 		set_nonblock(&c->side[UPSTREAM], true);
@@ -524,7 +549,7 @@ static void pump(struct conn *c, unsigned d)
 		return;
 	f->run += carried;
 	back_to_quiet(c, d, carried);
-	if (!f->spliced)
+	if (f->piped == 0)
 		drop_pipe(c, f);
 	if (go == -1)
 		return;
@@ -554,6 +579,7 @@ void flow_room(struct conn *c, unsigned d, int res)
 		return;
 	if (f->piped > 0 && !empty_pipe(c, d))
 		return;
+	drop_pipe(c, f);
 	flush(c, d);
 }
 

@@ -48,5 +48,7 @@ void flow_ready(struct conn *, unsigned direction, int res);
 void flow_room(struct conn *, unsigned direction, int res);
 /* Tries again after ENOBUFS. */
 void flow_retry(struct conn *, unsigned direction);
+/* Of a direction that has ended: its source is watched for a reset from now on. */
+void flow_watch(struct conn *, unsigned direction);
 /* Gives back memory and pipe. */
 void flow_free(struct conn *, unsigned direction);

@@ -54,6 +54,7 @@ int generation_adopt(struct worker *w, int image_fd, uint64_t number, struct err
 		listeners_leave(w, &g->image);
 	g->next = w->generation;
 	w->generation = g;
+	w->log.on = w->log.fd != -1 && *image_text(&g->image, image_settings(&g->image)->access_log) != '\0';
 	forget_unheld(w);
 	return 0;
 }

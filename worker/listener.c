@@ -106,46 +106,37 @@ static void arm(struct worker *w, struct listener *l)
 	if (l->armed || l->leaving)
 		return;
 	l->armed = true;
-	io_uring_prep_accept(loop_sqe(&w->loop, l, OP_ACCEPT), l->fd, NULL, NULL, SOCK_CLOEXEC);
+	l->peer_len = sizeof(l->peer);
+	io_uring_prep_accept(loop_sqe(&w->loop, l, OP_ACCEPT), l->fd, (struct sockaddr *)&l->peer, &l->peer_len, SOCK_CLOEXEC);
 }
 
 /* ---- taking connections ---- */
 
-static void take(struct worker *w, struct listener *l, int fd)
+static void take(struct worker *w, struct listener *l, int fd, const struct sockaddr_storage *peer, socklen_t len)
 {
-	struct sockaddr_storage ss;
-	socklen_t len = sizeof(ss);
 	struct addr client;
 
-	if (getpeername(fd, (struct sockaddr *)&ss, &len) == -1 || addr_from_sockaddr((struct sockaddr *)&ss, len, &client) == -1) {
+	if (addr_from_sockaddr((const struct sockaddr *)peer, len, &client) == -1)
 		close(fd);		/* gone before it was looked at */
-		return;
-	}
-	conn_accept(w, l, fd, &client);
-}
-
-/* How many wait; what tcp(7) reports of a listening socket is the length of its queue. */
-static unsigned queued(const struct listener *l)
-{
-	struct tcp_info info;
-	socklen_t len = sizeof(info);
-
-	return getsockopt(l->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 ? info.tcpi_unacked : 0;
+	else
+		conn_accept(w, l, fd, &client);
 }
 
 /* Takes up to `most` of those that wait, without waiting for more. */
 static void take_queued(struct worker *w, struct listener *l, unsigned most)
 {
-	unsigned n = l->index != IMAGE_NONE ? queued(l) : 0;	/* never adopted: no image says where to */
+	struct pollfd waiting = { .fd = l->fd, .events = POLLIN };
 
-	for (n = n < most ? n : most; n > 0; n--) {
-		struct pollfd waiting = { .fd = l->fd, .events = POLLIN };
-		int fd;
+	if (l->index == IMAGE_NONE)
+		return;			/* never adopted: no image says where to */
+	for (; most > 0 && poll(&waiting, 1, 0) == 1; most--) {
+		struct sockaddr_storage ss;
+		socklen_t len = sizeof(ss);
+		int fd = accept4(l->fd, (struct sockaddr *)&ss, &len, SOCK_CLOEXEC);
 
-		/* One that was reset meanwhile has left the queue: a plain accept would wait for the next. */
-		if (poll(&waiting, 1, 0) != 1 || (fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC)) == -1)
+		if (fd == -1)
 			return;
-		take(w, l, fd);
+		take(w, l, fd, &ss, len);
 	}
 }
 
@@ -239,7 +230,7 @@ void listener_accepted(struct worker *w, struct listener *l, int res)
 	if (res >= 0 && l->leaving)
 		close(res);
 	else if (res >= 0)
-		take(w, l, res);
+		take(w, l, res, &l->peer, l->peer_len);
 	if (l->leaving) {
 		forget(w, l);
 	} else if (res >= 0 || res == -ECANCELED || res == -ECONNABORTED) {

@@ -15,6 +15,8 @@ struct listener {
 	struct addr addr;
 	int fd;
 	uint32_t index;			/* of the listener in the image in use; IMAGE_NONE: not adopted yet */
+	struct sockaddr_storage peer;	/* of the accept in flight */
+	socklen_t peer_len;
 	bool armed, leaving;		/* an accept is in flight; closed when that has come back */
 };
 

@@ -160,6 +160,7 @@ static int start(struct worker *w, const char *index, struct err *e)
 	if (getrandom(&w->random, sizeof(w->random), 0) != sizeof(w->random) || w->random == 0)
 		w->random = 1 + w->index;
 	wheel_init(&w->wheel, w->loop.now_ms);
+	overload_init(w);
 	tzset();			/* gmtime(3) would open a file for it */
 #ifndef MESHD_SANITIZERS		/* they open files and trace themselves */
 	if (confine(e) == -1)
@@ -213,6 +214,8 @@ static int sleep_ms(const struct worker *w)
 
 	if (w->listing.fd != -1)
 		return 0;
+	if (overload_waits(w) && (ms < 0 || ms > 1000))
+		ms = 1000;
 	if ((w->draining || w->control == -1) && (ms < 0 || ms > 100))
 		return 100;
 	return ms;
@@ -228,6 +231,7 @@ static void run(struct worker *w)
 		feed_starved(w);
 		accesslog_flush(w);
 		tell_load(w);
+		overload_turn_ends(w);
 		connections_list_on(w);
 		control_orphan(w);
 		if (w->draining && !closed && w->loop.now_ms >= w->drain_end_ms) {

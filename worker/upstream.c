@@ -172,6 +172,7 @@ static bool start(struct conn *c, const struct image_cluster *cluster)
 	memcpy(&c->connect_to, &ss, len);
 	sqe = conn_sqe(c, OP_CONNECT);
 	io_uring_prep_connect(sqe, fd, &c->connect_to.sa, len);
+	c->dialling = true;
 	return true;
 }
 
