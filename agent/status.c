@@ -87,9 +87,9 @@ static json_t *worker_json(const struct agent *a, uint32_t index)
 	const struct live_block *b = &a->live.blocks[index];
 	uint64_t pid = live_get(&b->pid);
 
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "index", (json_int_t)index, "pid", (json_int_t)pid,
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "index", (json_int_t)index, "pid", (json_int_t)pid,
 	    "generation", (json_int_t)live_get(&b->adopted), "sent", (json_int_t)live_get(&b->want),
-	    "connections", (json_int_t)open_of(a, index),
+	    "connections", (json_int_t)open_of(a, index), "lag_ms", (json_int_t)live_get(&b->gauge[WORKER_G_lag_ms]),
 	    "accepted", (json_int_t)live_get(&b->counter[WORKER_C_accepted]),
 	    "deaths", (json_int_t)live_get(&b->counter[WORKER_C_deaths]),
 	    "started", pid != 0 ? text_time(live_get(&b->started_ns)) : json_null());
@@ -159,6 +159,7 @@ static const struct shed {
 } sheds[] = {
 	{ "descriptors", agent_workers_counter, WORKER_C_shed_descriptors, "connections shed for want of descriptors" },
 	{ "memory", agent_workers_counter, WORKER_C_shed_memory, "connections shed for want of memory" },
+	{ "lag", agent_workers_counter, WORKER_C_shed_lag, "connections shed while the event loop lagged behind" },
 	{ "total_limit", agent_listeners_counter, LISTENER_C_cx_global_overflow, "connections refused over max_connections" },
 	{ "listener_limit", agent_listeners_counter, LISTENER_C_cx_overflow,
 	  "connections refused over max_connections of a listener" },

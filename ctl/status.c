@@ -22,9 +22,16 @@ static void number_cell(struct table *t, json_int_t n, bool dash)
 	table_cell(t, dash ? "-" : text);
 }
 
+static void lag_cell(struct table *t, json_int_t ms, bool dash)
+{
+	char text[WORDS_MAX];
+
+	table_cell(t, dash ? "-" : words_age(ms < 0 ? 0 : (uint64_t)ms, text));
+}
+
 static void print_workers(FILE *to, const json_t *workers)
 {
-	static const char *const headings[] = { "WORKER", "PID", "GENERATION", "CONNECTIONS", "ACCEPTED", "DEATHS" };
+	static const char *const headings[] = { "WORKER", "PID", "GENERATION", "CONNECTIONS", "ACCEPTED", "LAG", "DEATHS" };
 	struct table *t = table_new(3);
 	const json_t *w;
 	size_t i;
@@ -42,6 +49,7 @@ static void print_workers(FILE *to, const json_t *workers)
 		number_cell(t, json_number(w, "generation"), json_number(w, "generation") == 0);
 		number_cell(t, json_number(w, "connections"), gone);
 		number_cell(t, json_number(w, "accepted"), false);
+		lag_cell(t, json_number(w, "lag_ms"), gone);
 		number_cell(t, json_number(w, "deaths"), false);
 		table_row_end(t);
 	}
@@ -65,6 +73,7 @@ static void print_shed(FILE *to, const json_t *shed)
 {
 	static const struct { const char *key, *words; } reasons[] = {
 		{ "descriptors", "for want of descriptors" }, { "memory", "for want of memory" },
+		{ "lag", "while the loop lagged" },
 		{ "no_local_port", "for want of a local port" }, { "total_limit", "over the limit of all" },
 		{ "listener_limit", "over a listener's limit" }, { "cluster_limit", "over a cluster's limit" },
 		{ "log_lines", "lines of the log" },

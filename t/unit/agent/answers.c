@@ -348,6 +348,8 @@ Test(answers, status_says_spread_limits_and_what_was_shed)
 
 	live_set(&a.live.head->spread, 1);
 	live_set(&a.live.blocks[0].counter[WORKER_C_shed_memory], 1);
+	live_set(&a.live.blocks[1].counter[WORKER_C_shed_lag], 7);
+	live_set(&a.live.blocks[1].gauge[WORKER_G_lag_ms], 120);
 	live_set(&row(0, FIX_L_OUT)->counter[LISTENER_C_cx_overflow], 2);
 	live_set(&row(1, FIX_L_MYSQL)->counter[LISTENER_C_cx_overflow], 1);
 	live_set(&row(1, FIX_L_OUT)->counter[LISTENER_C_cx_global_overflow], 4);
@@ -355,10 +357,11 @@ Test(answers, status_says_spread_limits_and_what_was_shed)
 	live_set(&row(0, FIX_C_MYSQL)->counter[CLUSTER_C_cx_no_port], 6);
 	j = document("/meshd/status");
 	expect_json(AT(j, "connections", "spread"), "\"bpf\"");
-	expect_json(AT(j, "shed"), "{\"descriptors\": 0, \"memory\": 1, \"listener_limit\": 3, \"total_limit\": 4,"
+	expect_json(AT(j, "workers", "1", "lag_ms"), "120");
+	expect_json(AT(j, "shed"), "{\"descriptors\": 0, \"memory\": 1, \"lag\": 7, \"listener_limit\": 3, \"total_limit\": 4,"
 	    "\"cluster_limit\": 5, \"no_local_port\": 6, \"log_lines\": 0}");
 	expect_json(AT(j, "problems"), "[\"connections shed for want of memory: 1\","
-	    "\"connections refused over max_connections: 4\", \"connections refused over max_connections of a listener: 3\","
+	    "\"connections shed while the event loop lagged behind: 7\", \"connections refused over max_connections: 4\", \"connections refused over max_connections of a listener: 3\","
 	    "\"connections refused over max_connections of a cluster: 5\", \"connects that found no local port: 6\"]");
 	json_decref(j);
 }
