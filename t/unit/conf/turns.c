@@ -254,3 +254,18 @@ Test(turns, more_than_an_image_has_room_for_are_refused)
 	free(report);
 	free(text);
 }
+
+/* The canonical form of a match is what an unnamed chain is called by, not its name. */
+Test(turns, an_unnamed_chain_has_no_name)
+{
+	struct tried t = try_good(CLUSTERS "listeners = ( { name = \"l\"; address = \"192.0.2.1\"; port = 1; filter_chains = ("
+	    "{ filter_chain_match = { destination_port = 2; }; filters = ( { type = \"tcp_proxy\"; cluster = \"a\"; } ); },"
+	    "{ name = \"any\"; filters = ( { type = \"tcp_proxy\"; cluster = \"a\"; } ); } ); } );");
+	const struct image *i = &t.image;
+
+	cr_assert_eq(image_chain(i, 0)->name, 0);
+	cr_assert_str_eq(image_text(i, image_name(i, image_chain(i, 0)->name_index)->name), "l/port=2");
+	cr_assert_str_eq(image_text(i, image_chain(i, 1)->name), "any");
+	cr_assert_str_eq(image_text(i, image_name(i, image_chain(i, 1)->name_index)->name), "l/any");
+	tried_free(&t);
+}
