@@ -9,6 +9,7 @@
 #include "conf/turns.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -275,7 +276,8 @@ static void add_lookup(struct compiler *c)
 static int make_digest(const struct compiler *c, uint8_t digest[32], struct err *e)
 {
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	int ok = ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1 &&
+	int ok = ctx != NULL && OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) == 1 &&	/* it is a file */
+	    EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1 &&
 	    EVP_DigestUpdate(ctx, &c->settings, sizeof(c->settings)) == 1;
 
 	for (int s = 0; ok && s < SECTION_SLOTS; s++) {

@@ -25,6 +25,10 @@ unit_conf_SOURCES = %D%/unit/conf/try.c %D%/unit/conf/try.h \
 unit_conf_CPPFLAGS = $(AM_CPPFLAGS) -DTEST_SRCDIR='"$(abs_top_srcdir)"'
 unit_conf_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) -Wno-shadow
 unit_conf_LDADD = conf/libconf.a common/libcommon.a $(CRITERION_LIBS) $(LIBCONFIG_LIBS) $(CRYPTO_LIBS)
+# Stands in for meshd-conf, in unit-conf and in the flow tests.
+check_PROGRAMS += confined
+confined_SOURCES = %D%/unit/conf/confined.c
+confined_LDADD = conf/libconf.a common/libcommon.a $(SECCOMP_LIBS)
 unit_ctl_SOURCES = %D%/unit/ctl/forms.c %D%/unit/ctl/meshctl.c %D%/unit/ctl/name.c %D%/unit/ctl/reload.c %D%/unit/ctl/table.c \
 	%D%/unit/agent/fixture.c %D%/unit/agent/fixture.h
 unit_ctl_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) $(JANSSON_CFLAGS) -Wno-shadow
