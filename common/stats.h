@@ -58,13 +58,15 @@
 	X(connections, "connections", "downstream connections open now")			\
 	X(inflight, "operations_in_flight", "operations that the kernel holds")			\
 	X(buffer_bytes, "buffer_bytes", "bytes waiting in buffers for a slow peer")		\
-	X(pipes, "pipes", "pipes in use or pooled for splice(2)")
+	X(pipes, "pipes", "pipes in use or pooled for splice(2)")				\
+	X(lag_ms, "loop_lag_ms", "longest turn of the event loop within the last second, in ms")
 #define WORKER_COUNTERS(X)									\
 	X(accepted, "accepted", "connections accepted")						\
 	X(turns, "loop_turns", "turns of the event loop")					\
 	X(completions, "completions", "completions reaped")					\
 	X(shed_descriptors, "shed_descriptors", "connections shed for want of descriptors")	\
 	X(shed_memory, "shed_memory", "connections shed for want of memory")			\
+	X(shed_lag, "shed_lag", "connections shed while the event loop lagged behind")		\
 	X(buffers_out, "buffers_out", "receives that waited for a buffer")			\
 	X(cq_overflow, "completion_overflow", "times the completion queue was full")		\
 	X(log_lines, "access_log_lines", "lines written to the access log")			\

@@ -3,8 +3,8 @@ noinst_LIBRARIES += master/libmaster.a
 master_libmaster_a_SOURCES = \
 	%D%/addresses.c %D%/addresses.h %D%/control.c %D%/control.h %D%/cpus.c %D%/cpus.h %D%/intercept.c %D%/intercept.h \
 	%D%/loop.c %D%/loop.h %D%/master.c %D%/master.h %D%/notify.c %D%/notify.h %D%/publish.c %D%/publish.h \
-	%D%/reload.c %D%/reload.h %D%/rules.c %D%/rules.h %D%/rundir.c %D%/rundir.h %D%/sockets.c %D%/sockets.h %D%/spread.c %D%/spread.h \
-	%D%/supervise.c %D%/supervise.h
+	%D%/reload.c %D%/reload.h %D%/rules.c %D%/rules.h %D%/rundir.c %D%/rundir.h %D%/sockets.c %D%/sockets.h \
+	%D%/spread.c %D%/spread.h %D%/stop.c %D%/supervise.c %D%/supervise.h
 master_libmaster_a_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
 meshd_SOURCES = %D%/main.c
 meshd_CFLAGS = $(AM_CFLAGS)

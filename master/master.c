@@ -1,4 +1,4 @@
-/* From the first configuration to running, and from SIGTERM to the end: see master.h. */
+/* From the first configuration to running: see master.h. */
 #include "master/master.h"
 
 #include "common/control.h"
@@ -28,9 +28,6 @@
 
 #define PIPE_BYTES    (1 << 20)
 #define START_MS      15000		/* for all workers to adopt generation 1 */
-#define DRAIN_MORE_MS 2000		/* past drain_time, before SIGKILL */
-#define LAST_LINES_MS 2000		/* for the agent to write what is in the pipes */
-#define STOP_MORE_MS  30000		/* that stopping may take beside drain_time, rules and last lines included */
 #define TICK_MS	      500
 
 /* ---- the access log ---- */
@@ -303,160 +300,19 @@ static void tick(void *arg)
 	master_settle(arg);
 }
 
-/* ---- stop ---- */
-
-static void be_over(struct master *m)
-{
-	m->phase = PHASE_OVER;
-	alarm_unset(&m->loop, &m->limit);
-}
-
-static void write_last_lines(struct master *m)
-{
-	m->phase = PHASE_LAST_LINES;
-	for (uint32_t w = 0; w < m->workers; w++) {
-		if (m->log_pipe[w][1] != -1)
-			close(m->log_pipe[w][1]);	/* the agent reads to the end */
-		m->log_pipe[w][1] = -1;
-	}
-	if (m->agent.pid == 0) {
-		be_over(m);
-		return;
-	}
-	child_drain(&m->agent, LAST_LINES_MS);
-	alarm_set(&m->loop, &m->limit, LAST_LINES_MS + 500);
-	if (m->hurry)
-		child_kill(&m->agent);
-}
-
-static void rules_are_out(void *arg, bool ok, const struct err *e)
-{
-	struct master *m = arg;
-
-	if (!ok) {
-		log_error("interception rules are still in: %s; take them out by hand (chains MESHD_* of table nat)", e->text);
-		m->exit_status = 1;
-	}
-	write_last_lines(m);
-}
-
-static void clear(struct master *m)
-{
-	m->phase = PHASE_CLEARING;
-	alarm_unset(&m->loop, &m->limit);
-	if (m->intercept == NULL || !intercept_is_present(m->intercept))
-		write_last_lines(m);
-	else if (intercept_clear(m->intercept, rules_are_out, m) == -1)
-		rules_are_out(m, false, &(struct err){ .text = "out of memory" });
-}
-
-static void kill_workers(struct master *m)
-{
-	for (uint32_t w = 0; w < m->workers; w++)
-		child_kill(&m->worker[w]);
-}
-
-static uint32_t drain_ms(const struct master *m)
-{
-	const struct image *i = m->generations != NULL ? generation_image(m->generations) : NULL;
-
-	return i != NULL ? image_settings(i)->drain_time_ms : 0;
-}
-
-static void drain(struct master *m)
-{
-	uint32_t ms = drain_ms(m);
-
-	m->phase = PHASE_DRAINING;
-	if (workers_running(m) == 0) {
-		clear(m);
-		return;
-	}
-	for (uint32_t w = 0; w < m->workers; w++)
-		child_drain(&m->worker[w], ms);
-	sockets_let_go(m->sockets);	/* each worker closes its own when it has taken what is queued */
-	alarm_set(&m->loop, &m->limit, (uint64_t)ms + DRAIN_MORE_MS);
-	if (m->hurry)
-		kill_workers(m);
-}
-
-static void captures_have_ended(void *arg, bool ok, const struct err *e)
-{
-	struct master *m = arg;
-
-	if (!ok)
-		log_error("interception: %s", e->text);		/* clear() tries again */
-	master_set_intercepting(m);
-	drain(m);
-}
-
-void master_stop(struct master *m)
-{
-	if (master_stopping(m))
-		return;
-	if (m->exit_status == 0)
-		log_notice("stopping");
-	notify_stopping("draining", (uint64_t)drain_ms(m) + STOP_MORE_MS);
-	m->phase = PHASE_RELEASING;
-	alarm_unset(&m->loop, &m->limit);
-	alarm_unset(&m->loop, &m->tick);
-	reload_cancel(m->reload);
-	if (m->control != NULL)
-		control_stop(m->control);
-	if (m->intercept == NULL || !intercept_is_present(m->intercept))
-		drain(m);
-	else if (intercept_release(m->intercept, captures_have_ended, m) == -1)
-		captures_have_ended(m, false, &(struct err){ .text = "out of memory" });
-}
-
-void master_fail_start(struct master *m, const char *why)
-{
-	if (master_stopping(m))
-		return;
-	log_error("start failed: %s", why);
-	m->exit_status = 1;
-	m->hurry = true;
-	master_stop(m);
-}
-
-void master_child_ended(struct master *m)
-{
-	if (m->phase == PHASE_DRAINING && workers_running(m) == 0)
-		clear(m);
-	else if (m->phase == PHASE_LAST_LINES && m->agent.pid == 0)
-		be_over(m);
-	else
-		master_settle(m);
-}
-
 /* The time of this phase is up. */
 static void limit_reached(void *arg)
 {
 	struct master *m = arg;
 	char who[512];
 
-	if (m->phase == PHASE_ADOPTING) {
-		master_name_slow(m, 1, who, sizeof(who));
-		snprintf(who + strlen(who), sizeof(who) - strlen(who), ": not ready within %d s", START_MS / 1000);
-		master_fail_start(m, who);
-	} else if (m->phase == PHASE_DRAINING) {
-		log_warning("workers that do not end are killed");
-		kill_workers(m);
-	} else if (m->phase == PHASE_LAST_LINES) {
-		log_warning("the agent does not end: killed, lines of the access log may be lost");
-		child_kill(&m->agent);
+	if (m->phase != PHASE_ADOPTING) {
+		master_stop_late(m);
+		return;
 	}
-}
-
-/* Rules that are being taken out are waited for even so: left in, they would cut this host off. */
-static void stop_at_once(struct master *m)
-{
-	log_notice("stopping at once");
-	m->hurry = true;
-	if (m->phase == PHASE_DRAINING)
-		kill_workers(m);
-	else if (m->phase == PHASE_LAST_LINES)
-		child_kill(&m->agent);
+	master_name_slow(m, 1, who, sizeof(who));
+	snprintf(who + strlen(who), sizeof(who) - strlen(who), ": not ready within %d s", START_MS / 1000);
+	master_fail_start(m, who);
 }
 
 /* ---- signals ---- */
@@ -475,7 +331,7 @@ static void take_signal(struct master *m, uint32_t number)
 		break;
 	default:
 		if (master_stopping(m))
-			stop_at_once(m);
+			master_stop_at_once(m);
 		else
 			master_stop(m);
 	}

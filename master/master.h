@@ -1,6 +1,7 @@
 /*
  * The master: what its rooms share.  One in the process, made in main.c.  A way through its life: loading the first
- * configuration -> workers adopt -> rules -> running -> captures end -> workers drain -> rules out -> the agent writes the rest -> over.
+ * configuration -> workers adopt -> rules -> running -> captures end -> workers drain -> rules out -> the agent writes the
+ * rest -> over.
  */
 #pragma once
 
@@ -104,6 +105,8 @@ void master_name_slow(const struct master *, uint64_t number, char *text_r, size
 /* Ends the start with an error, undoing what was done. */
 void master_fail_start(struct master *, const char *why);
 void master_stop(struct master *);
+void master_stop_at_once(struct master *);	/* it is stopping already */
+void master_stop_late(struct master *);		/* its `limit` has rung while it stops */
 /* A worker or the agent has ended. */
 void master_child_ended(struct master *);
 

@@ -1,5 +1,6 @@
 #!/bin/sh
 # The master is root: it links libc and libsystemd, and nothing else (a sanitizer's own libraries aside).
-bad=$(readelf -d "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' |
+meshd=${1:-./meshd}
+bad=$(readelf -d "$meshd" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' |
 	grep -Ev '^(libc|libsystemd|libasan|libubsan|ld-linux.*)\.so')
-[ -z "$bad" ] || { echo "$1 links $bad"; exit 1; }
+[ -z "$bad" ] || { echo "$meshd links $bad"; exit 1; }

@@ -244,6 +244,10 @@ void conn_accept(struct worker *w, struct listener *listener, int fd, const stru
 	live_word *open_now = &w->block->gauge[WORKER_G_connections];
 	struct conn *c;
 
+	if (overload_sheds(w)) {
+		refuse(w, listener, fd, LISTENER_C_cx_overload_reject);
+		return;
+	}
 	if (!live_announce(&w->live, w->index, open_now, image_settings(image_in_use(w))->max_connections)) {
 		refuse(w, listener, fd, LISTENER_C_cx_global_overflow);
 		return;

@@ -109,6 +109,7 @@ void loop_turn(struct worker *w, int timeout_ms)
 	wait_for(l, timeout_ms);
 	l->now_ms = loop_clock_ms();
 	l->turn++;
+	overload_turn_begins(w);
 	if (io_uring_cq_has_overflow(&l->ring))
 		count(w, WORKER_C_cq_overflow);
 	io_uring_for_each_cqe(&l->ring, head, cqe) {

@@ -159,6 +159,7 @@ static int start(struct worker *w, const char *index, struct err *e)
 	if (getrandom(&w->random, sizeof(w->random), 0) != sizeof(w->random) || w->random == 0)
 		w->random = 1 + w->index;
 	wheel_init(&w->wheel, w->loop.now_ms);
+	overload_init(w);
 	tzset();			/* gmtime(3) would open a file for it */
 #ifndef MESHD_SANITIZERS		/* they open files and trace themselves */
 	if (confine(e) == -1)
@@ -212,6 +213,8 @@ static int sleep_ms(const struct worker *w)
 
 	if (w->listing.fd != -1)
 		return 0;
+	if (overload_waits(w) && (ms < 0 || ms > 1000))
+		ms = 1000;
 	if ((w->draining || w->control == -1) && (ms < 0 || ms > 100))
 		return 100;
 	return ms;
@@ -227,6 +230,7 @@ static void run(struct worker *w)
 		feed_starved(w);
 		accesslog_flush(w);
 		tell_load(w);
+		overload_turn_ends(w);
 		connections_list_on(w);
 		if (w->control == -1 && !w->draining && w->loop.now_ms >= w->orphan_end_ms)
 			control_drain(w, image_settings(image_in_use(w))->drain_time_ms);

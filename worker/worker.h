@@ -8,6 +8,7 @@
 #include "worker/buffers.h"
 #include "worker/generation.h"
 #include "worker/loop.h"
+#include "worker/overload.h"
 #include "worker/wheel.h"
 
 struct conn;
@@ -21,6 +22,7 @@ struct worker {
 	struct loop loop;
 	struct wheel wheel;
 	struct buffers buffers;
+	struct overload overload;
 	struct accesslog log;
 	struct live live;
 	struct live_block *block;	/* our own */

@@ -1,0 +1,10 @@
+# make bench: load is built for it alone.
+EXTRA_PROGRAMS = t/bench/load
+t_bench_load_SOURCES = %D%/load.c
+t_bench_load_LDADD = -lpthread
+EXTRA_DIST += %D%/bench
+CLEANFILES += $(EXTRA_PROGRAMS)
+
+bench: all t/bench/load
+	$(top_srcdir)/t/bench/bench $(abs_builddir)
+.PHONY: bench

@@ -1,0 +1,92 @@
+/* Shedding and giving back: see overload.h. */
+#include "worker/overload.h"
+
+#include "worker/worker.h"
+
+#include <malloc.h>
+#include <sys/resource.h>
+
+#define DESCRIPTORS_EACH    2		/* client and endpoint */
+#define BURST		    256		/* connections: fewer leave nothing worth a call */
+#define DESCRIPTORS_RESERVE 64		/* own ones, listeners, and a few pipes */
+
+void overload_init(struct worker *w)
+{
+	struct rlimit rl;
+
+	w->overload.descriptors = getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur != RLIM_INFINITY ? rl.rlim_cur : UINT64_MAX;
+	w->overload.second_ms = w->loop.now_ms;
+}
+
+/* Pipes are counted by the gauge; a limit smaller than the reserve leaves it to accept(2) to say no. */
+static bool descriptors_are_short(const struct worker *w)
+{
+	uint64_t used = live_get(&w->block->gauge[WORKER_G_connections]) * DESCRIPTORS_EACH +
+	    live_get(&w->block->gauge[WORKER_G_pipes]) * 2;
+
+	return w->overload.descriptors > 2 * DESCRIPTORS_RESERVE &&
+	    used + DESCRIPTORS_EACH + DESCRIPTORS_RESERVE > w->overload.descriptors;
+}
+
+bool overload_sheds(struct worker *w)
+{
+	static struct log_limit limit;
+	const char *why;
+
+	if (descriptors_are_short(w)) {
+		count(w, WORKER_C_shed_descriptors);
+		why = "descriptors are short (raise LimitNOFILE)";
+	} else if (live_get(&w->block->gauge[WORKER_G_buffer_bytes]) > OVERLOAD_BUFFER_BYTES) {
+		count(w, WORKER_C_shed_memory);
+		why = "too much waits in buffers for slow peers";
+	} else if (w->overload.lag_ms > OVERLOAD_LAG_MS) {
+		count(w, WORKER_C_shed_lag);
+		why = "the event loop lags behind";
+	} else {
+		return false;
+	}
+	log_limited(&limit, w->loop.now_ms, LOG_LEVEL_WARNING, "connections are shed: %s", why);
+	return true;
+}
+
+void overload_turn_begins(struct worker *w)
+{
+	w->overload.turn_began_ms = w->loop.now_ms;
+}
+
+static bool burst_is_over(const struct worker *w)
+{
+	return w->overload.peak >= BURST && live_get(&w->block->gauge[WORKER_G_connections]) <= w->overload.peak / 2;
+}
+
+bool overload_waits(const struct worker *w)
+{
+	return burst_is_over(w) || live_get(&w->block->gauge[WORKER_G_lag_ms]) != 0;
+}
+
+/* malloc keeps what a burst has used, in pieces between what is still there. */
+static void give_memory_back(struct worker *w)
+{
+	if (!burst_is_over(w))
+		return;
+	malloc_trim(0);
+	w->overload.peak = live_get(&w->block->gauge[WORKER_G_connections]);
+}
+
+void overload_turn_ends(struct worker *w)
+{
+	struct overload *o = &w->overload;
+	uint64_t now_ms = loop_clock_ms(), connections = live_get(&w->block->gauge[WORKER_G_connections]);
+
+	if (connections > o->peak)
+		o->peak = connections;
+	o->lag_ms = now_ms - o->turn_began_ms;
+	if (o->lag_ms > o->worst_lag_ms)
+		o->worst_lag_ms = o->lag_ms;
+	if (now_ms - o->second_ms < 1000)
+		return;
+	live_set(&w->block->gauge[WORKER_G_lag_ms], o->worst_lag_ms);
+	o->worst_lag_ms = 0;
+	o->second_ms = now_ms;
+	give_memory_back(w);
+}
