@@ -45,7 +45,7 @@ mover_SOURCES = %D%/flow/mover.c
 EXTRA_DIST += %D%/run-unit %D%/include-rule.sh %D%/ldd-rule.sh %D%/manual.sh %D%/demo \
 	%D%/flow/conftest.py %D%/flow/lib/__init__.py %D%/flow/lib/hosts.py %D%/flow/lib/mesh.py %D%/flow/lib/meshd.py \
 	%D%/flow/lib/programs.py %D%/flow/lib/traffic.py \
-	%D%/flow/test_death.py %D%/flow/test_lifecycle.py %D%/flow/test_programs.py %D%/flow/test_readme.py \
+	%D%/flow/test_conf.py %D%/flow/test_death.py %D%/flow/test_lifecycle.py %D%/flow/test_programs.py %D%/flow/test_readme.py \
 	%D%/flow/test_reload.py %D%/flow/test_routes.py %D%/flow/test_shortage.py %D%/flow/test_tunnel.py
 
 check-local: $(check_PROGRAMS) meshd
@@ -54,7 +54,7 @@ check-local: $(check_PROGRAMS) meshd
 
 # Real programs in network namespaces: needs root, Debian's pytest, and the servers that bootstrap.sh installs.
 # FLOW="-k redis" chooses; MESHD_LONG=1 takes the long forms.
-check-flow: all mover
+check-flow: all mover confined
 	case "$(HOUSE_CFLAGS)" in *fsanitize*) MESHD_SANITIZED=1; export MESHD_SANITIZED ;; esac; \
 	MESHD_BUILD=$(abs_top_builddir) PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -q -rs -p no:cacheprovider \
 		--tb=short $(FLOW) $(abs_top_srcdir)/t/flow
