@@ -276,7 +276,8 @@ static void late(void *arg)
 	step(arg);
 }
 
-static void begin(struct reload *r)
+/* False: a load was due, and meshd-conf did not start. */
+static bool begin(struct reload *r)
 {
 	const struct master *m = r->m;
 	struct confrun_options o = {
@@ -287,12 +288,12 @@ static void begin(struct reload *r)
 	int report;
 
 	if (r->run != NULL || r->asked == r->answering || (m->phase != PHASE_LOADING && m->phase != PHASE_RUNNING))
-		return;
+		return true;
 	r->answering = r->asked;
 	if (m->phase == PHASE_RUNNING)
 		notify_reloading();
 	if (confrun_start(&o, &r->run, &e) == 0)
-		return;
+		return true;
 	r->run = NULL;
 	log_error("%s", e.text);
 	report = make_report(e.text);
@@ -301,6 +302,7 @@ static void begin(struct reload *r)
 		close(report);
 	if (m->phase == PHASE_RUNNING)
 		notify_ready("running, generation %llu", (unsigned long long)generation_number(m->generations));
+	return false;
 }
 
 /* confrun's descriptors come and go while it runs. */
@@ -310,7 +312,8 @@ static void refresh(void *arg)
 	struct pollfd fds[2] = { { .fd = -1 }, { .fd = -1 } };
 	int timeout_ms = CONFRUN_DEADLINE_MS;
 
-	begin(r);
+	if (!begin(r))
+		alarm_set(&r->m->loop, &r->deadline, 0);	/* what that has changed does not wait for an event */
 	if (r->run == NULL)
 		return;
 	confrun_poll(r->run, fds, &timeout_ms);
