@@ -131,7 +131,7 @@ struct image_match {
 };
 
 struct image_chain {
-	uint32_t name;
+	uint32_t name;			/* as it was written; "": unnamed, SECTION_NAMES has what it is called by */
 	uint32_t name_index;
 	uint32_t first_filter, filter_count;
 	uint32_t where;
