@@ -361,7 +361,8 @@ Test(answers, status_says_spread_limits_and_what_was_shed)
 	expect_json(AT(j, "shed"), "{\"descriptors\": 0, \"memory\": 1, \"lag\": 7, \"listener_limit\": 3, \"total_limit\": 4,"
 	    "\"cluster_limit\": 5, \"no_local_port\": 6, \"log_lines\": 0}");
 	expect_json(AT(j, "problems"), "[\"connections shed for want of memory: 1\","
-	    "\"connections shed while the event loop lagged behind: 7\", \"connections refused over max_connections: 4\", \"connections refused over max_connections of a listener: 3\","
+	    "\"connections shed while the event loop lagged behind: 7\", \"connections refused over max_connections: 4\","
+	    "\"connections refused over max_connections of a listener: 3\","
 	    "\"connections refused over max_connections of a cluster: 5\", \"connects that found no local port: 6\"]");
 	json_decref(j);
 }

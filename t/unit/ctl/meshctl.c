@@ -146,7 +146,8 @@ Test(meshctl, status_is_in_words)
 {
 	expect_part("status", "generation 1 (000102030405) of /etc/meshd/meshd.conf, 1m");
 	expect_part("status", "interception: rules are in, outbound port 15001, inbound port 15006\n");
-	expect_part("status", "WORKER   PID    GENERATION   CONNECTIONS   ACCEPTED   LAG   DEATHS\n0        1000   1            0             0          0s    0\n");
+	expect_part("status", "WORKER   PID    GENERATION   CONNECTIONS   ACCEPTED   LAG   DEATHS\n"
+	    "0        1000   1            0             0          0s    0\n");
 	live_set(&f.live.blocks[1].pid, 0);
 	live_set(&f.live.blocks[0].counter[WORKER_C_shed_descriptors], 5);
 	expect_part("status", "problem: worker 1 is not running\n");
