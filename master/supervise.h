@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define CHILD_DEATHS 10			/* within CHILD_DEATHS_MS: it is started again only after a pause */
+#define CHILD_DEATHS 10			/* within CHILD_DEATHS_MS: a start fails, an agent is started again only after a pause */
 #define CHILD_DEATHS_MS 10000
 
 struct master;

@@ -224,6 +224,35 @@ Test(publish, an_image_that_somebody_can_still_write_is_refused)
 	cr_assert_eq(slot_of("a"), 0);
 }
 
+Test(publish, the_generation_before_is_kept_until_it_is_forgotten)
+{
+	uint64_t before;
+	struct image i;
+	struct err e;
+
+	publish("a", "b", &nobody);
+	cr_assert_eq(generation_previous(generations, &before), -1);
+	publish("c", "d", &nobody);
+	generations_sweep(generations, &nobody);
+	cr_assert_eq(image_map(generation_previous(generations, &before), &i, &e), 0);
+	cr_assert_eq(before, 1);
+	cr_assert_eq(image_verify(&i, &e), 0);
+	cr_assert_str_eq(image_text(&i, image_cluster(&i, 0)->name), "a");
+	image_unmap(&i);
+	cr_assert_eq(slot_of("a"), 0, "it holds no slot");
+	generation_forget_previous(generations);
+	cr_assert_eq(generation_previous(generations, &before), -1);
+}
+
+Test(publish, what_has_a_name_is_known)
+{
+	publish("a", "b", &nobody);
+	cr_assert(generations_know(generations, NAME_CLUSTER, "a"));
+	cr_assert_not(generations_know(generations, NAME_LISTENER, "a"));
+	cr_assert_not(generations_know(generations, NAME_CLUSTER, ""));
+	cr_assert_not(generations_know(generations, NAME_CLUSTER, "c"));
+}
+
 Test(publish, the_same_configuration_is_known_by_its_digest)
 {
 	struct draft d;
