@@ -185,5 +185,5 @@ int main(int argc, char **argv)
 	}
 	use_rights();
 	try_forbidden(confined);
-	_exit(1);			/* so that its starter shows the report as it is; the leak checker could not look */
+	syscall(SYS_exit_group, 1);	/* 1: the report is shown as it is; at an ordinary end sanitizers would look around */
 }
