@@ -212,7 +212,7 @@ static int sleep_ms(const struct worker *w)
 
 	if (w->listing.fd != -1)
 		return 0;
-	if ((w->draining || w->control == -1) && (ms < 0 || ms > 100))
+	if ((w->draining || w->control == -1 || w->accept_again_ms != 0) && (ms < 0 || ms > 100))
 		return 100;
 	return ms;
 }
@@ -228,6 +228,7 @@ static void run(struct worker *w)
 		accesslog_flush(w);
 		tell_load(w);
 		connections_list_on(w);
+		listeners_rested(w);
 		if (w->control == -1 && !w->draining && w->loop.now_ms >= w->orphan_end_ms)
 			control_drain(w, image_settings(image_in_use(w))->drain_time_ms);
 		if (w->draining && !closed && w->loop.now_ms >= w->drain_end_ms) {
