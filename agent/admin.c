@@ -35,6 +35,7 @@ static const struct path {
 	{ "/clusters", answer_clusters, TEXT },
 	{ "/config_dump", answer_config_dump, JSON },
 	{ "/meshd/generations", answer_generations, JSON },
+	{ "/meshd/names", answer_names, JSON },
 	{ "/meshd/status", answer_status, JSON },
 	{ "/meshd/version", answer_version, JSON },
 	{ "/ready", answer_ready, TEXT },
@@ -211,9 +212,20 @@ int admin_timeout_ms(const struct admin *admin)
 	return ms > 60000 ? 60000 : (int)ms;
 }
 
+static unsigned connections_of(const struct admin *admin)
+{
+	return MHD_get_daemon_info(admin->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)->num_connections;
+}
+
 void admin_step(struct admin *admin)
 {
+	bool full = connections_of(admin) >= CONNECTIONS_MAX;
+
 	MHD_run(admin->daemon);
+	/* While it is full the listening socket is not waited for, and it is only taken back at the begin of a run: were
+	 * this the last one for now, nobody would ever be let in again. */
+	if (full && connections_of(admin) < CONNECTIONS_MAX)
+		MHD_run(admin->daemon);
 	if (!admin->trim)
 		return;
 	/* A dump of a large mesh is many times what the agent needs otherwise, and seldom asked for. */

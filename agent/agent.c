@@ -47,6 +47,29 @@ uint64_t agent_workers_counter(const struct agent *a, unsigned counter)
 	return sum;
 }
 
+uint64_t agent_listeners_counter(const struct agent *a, unsigned counter)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < image_count(&a->image, SECTION_LISTENERS); i++)
+		sum += agent_counter(a, image_listener(&a->image, i)->name_index, counter);
+	return sum;
+}
+
+uint64_t agent_clusters_counter(const struct agent *a, unsigned counter)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < image_count(&a->image, SECTION_CLUSTERS); i++)
+		sum += agent_counter(a, image_cluster(&a->image, i)->name_index, counter);
+	return sum;
+}
+
+uint64_t agent_orphan_end_ns(const struct agent *a)
+{
+	return a->orphan_ns + (uint64_t)image_settings(&a->image)->orphan_timeout_ms * 1000000u;
+}
+
 int agent_adopt(struct agent *a, int image_fd, uint64_t number, struct err *e)
 {
 	struct image image;

@@ -19,8 +19,8 @@ struct agent {
 	struct image image;		/* the newest; mapped from the first image on */
 	uint64_t generation;
 	struct logs logs;
-	bool ending;
-	bool end_when_dry;		/* the master drains: there is nothing to wait for once the pipes are at their end */
+	uint64_t orphan_ns;		/* when the master was found to be gone, CLOCK_REALTIME; 0: it lives */
+	bool ending;			/* at end_ms, or when the pipes are at their end: there is nothing more to wait for */
 	uint64_t end_ms;
 };
 
@@ -31,6 +31,13 @@ uint64_t agent_counter(const struct agent *, uint32_t name_index, unsigned count
 /* Sums over the workers of what they count about themselves. */
 uint64_t agent_workers_gauge(const struct agent *, unsigned gauge);
 uint64_t agent_workers_counter(const struct agent *, unsigned counter);
+
+/* Sums over the listeners, or the clusters, of the generation in use. */
+uint64_t agent_listeners_counter(const struct agent *, unsigned counter);
+uint64_t agent_clusters_counter(const struct agent *, unsigned counter);
+
+/* Until when the workers serve without a master, CLOCK_REALTIME; only of an agent whose master is gone. */
+uint64_t agent_orphan_end_ns(const struct agent *);
 
 /* Drops the generation in use and takes this one; the descriptor stays the caller's.  -1: the old one stays. */
 int agent_adopt(struct agent *, int image_fd, uint64_t number, struct err *e);

@@ -24,4 +24,5 @@ answer_fn answer_server_info;		/* status.c */
 answer_fn answer_ready;
 answer_fn answer_status;
 answer_fn answer_generations;
+answer_fn answer_names;
 answer_fn answer_version;

@@ -9,11 +9,6 @@
 static const char *const gauges[] = { ENDPOINT_GAUGES(N_EG) };
 static const char *const counters[] = { ENDPOINT_COUNTERS(N_EC) };
 
-static const char *balancer_word(const struct image_cluster *c)
-{
-	return c->balancer == BALANCER_CLUSTER_PROVIDED ? "cluster_provided" : "round_robin";
-}
-
 static void endpoint_text(const struct agent *a, const char *cluster, const struct image_endpoint *p, FILE *out)
 {
 	char address[ADDR_STRLEN];
@@ -34,7 +29,9 @@ static void cluster_text(const struct agent *a, const struct image_cluster *c, F
 	const char *name = image_text(&a->image, c->name);
 
 	fprintf(out, "%s::observability_name::%s\n", name, name);
-	fprintf(out, "%s::lb_policy::%s\n", name, balancer_word(c));
+	fprintf(out, "%s::lb_policy::%s\n", name, text_balancer(c));
+	if (c->max_connections != 0)
+		fprintf(out, "%s::default_priority::max_connections::%u\n", name, c->max_connections);
 	fprintf(out, "%s::added_via_api::true\n", name);
 	for (uint32_t i = 0; i < c->endpoint_count; i++)
 		endpoint_text(a, name, image_endpoint(&a->image, c->first_endpoint + i), out);
@@ -57,12 +54,15 @@ static json_t *endpoint_json(const struct agent *a, const struct image_endpoint 
 static json_t *cluster_json(const struct agent *a, const struct image_cluster *c)
 {
 	const char *name = image_text(&a->image, c->name);
-	json_t *hosts = json_array();
+	json_t *hosts = json_array(), *j;
 
 	for (uint32_t i = 0; i < c->endpoint_count; i++)
 		json_array_append_new(hosts, endpoint_json(a, image_endpoint(&a->image, c->first_endpoint + i)));
-	return json_pack("{s:o, s:b, s:o, s:o}", "name", text_json(name), "added_via_api", 1,
+	j = json_pack("{s:o, s:b, s:o, s:o}", "name", text_json(name), "added_via_api", 1,
 	    "observability_name", text_json(name), "host_statuses", hosts);
+	if (c->max_connections != 0)
+		json_object_set_new(j, "circuit_breakers", text_breakers(c));
+	return j;
 }
 
 unsigned answer_clusters(const struct agent *a, const struct query *q, FILE *out)

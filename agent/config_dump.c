@@ -49,9 +49,10 @@ static json_t *cluster_json(const struct agent *a, const struct image_cluster *c
 	    "name", text_json(image_text(&a->image, c->name)),
 	    "type", c->type == CLUSTER_ORIGINAL_DST ? "ORIGINAL_DST" : "STATIC",
 	    "connect_timeout", text_duration(c->connect_timeout_ms),
-	    "lb_policy", c->balancer == BALANCER_CLUSTER_PROVIDED ? "CLUSTER_PROVIDED" : "ROUND_ROBIN",
-	    "per_connection_buffer_limit_bytes", (json_int_t)c->buffer_limit_bytes);
+	    "lb_policy", text_balancer(c), "per_connection_buffer_limit_bytes", (json_int_t)c->buffer_limit_bytes);
 
+	if (c->max_connections != 0)
+		json_object_set_new(j, "circuit_breakers", text_breakers(c));
 	if (c->type == CLUSTER_STATIC)
 		json_object_set_new(j, "load_assignment", load_assignment(a, c));
 	else if (c->direction == DIRECTION_INBOUND)
@@ -64,19 +65,46 @@ static json_t *cluster_json(const struct agent *a, const struct image_cluster *c
 
 /* ---- listeners ---- */
 
-static json_t *filter_json(const struct agent *a, const struct image_filter *f)
+/* `upto` of the one before and its own: see struct image_target. */
+static json_t *weighted_clusters(const struct agent *a, const struct image_tcp_proxy *t)
 {
-	const struct image_tcp_proxy *t = image_tcp_proxy(&a->image, f->index);
-	const struct image_cluster *c = image_cluster(&a->image, image_target(&a->image, t->first_target)->cluster);
+	json_t *list = json_array();
+	uint32_t before = 0;
 
-	return json_pack("{s:s, s:{s:s, s:o, s:o, s:o}}", "name", "envoy.filters.network.tcp_proxy", "typed_config",
-	    TYPE("envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"),
-	    "stat_prefix", text_json(image_text(&a->image, t->stat_prefix)),
-	    "cluster", text_json(image_text(&a->image, c->name)),
-	    "idle_timeout", text_duration(t->idle_timeout_ms));
+	for (uint32_t i = 0; i < t->target_count; i++) {
+		const struct image_target *target = image_target(&a->image, t->first_target + i);
+		const struct image_cluster *c = image_cluster(&a->image, target->cluster);
+
+		json_array_append_new(list, json_pack("{s:o, s:I}", "name", text_json(image_text(&a->image, c->name)),
+		    "weight", (json_int_t)target->upto - before));
+		before = target->upto;
+	}
+	return json_pack("{s:o}", "clusters", list);
 }
 
-/* An unnamed chain is called by what it matches, in the image already. */
+static json_t *tcp_proxy_json(const struct agent *a, const struct image_tcp_proxy *t)
+{
+	const struct image_cluster *c = image_cluster(&a->image, image_target(&a->image, t->first_target)->cluster);
+	json_t *j = json_pack("{s:s, s:o, s:o, s:I}", TYPE("envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"),
+	    "stat_prefix", text_json(image_text(&a->image, t->stat_prefix)),
+	    "idle_timeout", text_duration(t->idle_timeout_ms), "max_connect_attempts", (json_int_t)t->max_connect_attempts);
+
+	if (t->target_count == 1)
+		json_object_set_new(j, "cluster", text_json(image_text(&a->image, c->name)));
+	else
+		json_object_set_new(j, "weighted_clusters", weighted_clusters(a, t));
+	if (t->max_duration_ms != 0)
+		json_object_set_new(j, "max_downstream_connection_duration", text_duration(t->max_duration_ms));
+	return j;
+}
+
+static json_t *filter_json(const struct agent *a, const struct image_filter *f)
+{
+	return json_pack("{s:s, s:o}", "name", "envoy.filters.network.tcp_proxy",
+	    "typed_config", tcp_proxy_json(a, image_tcp_proxy(&a->image, f->index)));
+}
+
+/* An unnamed chain has none here either. */
 static json_t *chain_json(const struct agent *a, const struct image_chain *c)
 {
 	json_t *j = json_object(), *filters = json_array();
@@ -215,14 +243,42 @@ static void put_clusters(struct dump *d)
 	d->failed |= list.failed;
 }
 
+/* Limits that are no field of an object with Envoy, but a runtime key: of the whole and of a listener. */
+static json_t *limits_json(const struct image *image)
+{
+	json_t *limits = json_object();
+	uint32_t all = image_settings(image)->max_connections;
+
+	if (all != 0)
+		json_object_set_new(limits, "overload.global_downstream_max_connections", json_integer(all));
+	for (uint32_t i = 0; i < image_count(image, SECTION_LISTENERS); i++) {
+		const struct image_listener *l = image_listener(image, i);
+		json_t *key;
+
+		if (l->max_connections == 0)
+			continue;
+		key = json_sprintf("envoy.resource_limits.listener.%s.connection_limit", image_text(image, l->name));
+		if (key != NULL)
+			json_object_set_new(limits, json_string_value(key), json_integer(l->max_connections));
+		json_decref(key);
+	}
+	return limits;
+}
+
 static void put_bootstrap(struct dump *d)
 {
 	const struct image *image = &d->agent->image;
+	json_t *limits = limits_json(image), *bootstrap = json_pack("{s:{s:o, s:s, s:s}}",
+	    "node", "id", text_json(image_text(image, image_settings(image)->node_id)),
+	    "user_agent_name", "meshd", "user_agent_version", MESHD_VERSION);
 	struct text_list list = { d->out, 0, false };
 
-	text_item(&list, json_pack("{s:s, s:{s:{s:o, s:s, s:s}}, s:O}", TYPE("envoy.admin.v3.BootstrapConfigDump"),
-	    "bootstrap", "node", "id", text_json(image_text(image, image_settings(image)->node_id)),
-	    "user_agent_name", "meshd", "user_agent_version", MESHD_VERSION, "last_updated", d->updated));
+	if (json_object_size(limits) > 0)
+		json_object_set_new(bootstrap, "layered_runtime", json_pack("{s:[{s:s, s:O}]}", "layers",
+		    "name", "limits", "static_layer", limits));
+	json_decref(limits);
+	text_item(&list, json_pack("{s:s, s:o, s:O}", TYPE("envoy.admin.v3.BootstrapConfigDump"), "bootstrap", bootstrap,
+	    "last_updated", d->updated));
 	d->failed |= list.failed;
 }
 

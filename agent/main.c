@@ -5,6 +5,7 @@
  */
 #include "agent/admin.h"
 #include "agent/agent.h"
+#include "agent/text.h"
 #include "common/heritage.h"
 #include "common/log.h"
 #include "common/wire.h"
@@ -22,7 +23,7 @@
 #include <unistd.h>
 
 #define FIRST_IMAGE_MS 10000
-#define ORPHAN_EXTRA_MS 1000		/* past drain_time: the workers' last lines */
+#define ORPHAN_EXTRA_MS 2000		/* past the workers' own end: their last lines */
 
 static uint64_t now_ms(void)
 {
@@ -42,14 +43,20 @@ static void adopted(struct agent *a)
 		log_warning("generation %llu: the master does not read: %m", (unsigned long long)a->generation);
 }
 
-static void end_within(struct agent *a, uint64_t ms, bool when_dry)
+static void pong(const struct agent *a, uint64_t number)
+{
+	const struct wire m = { .type = WIRE_PONG, .number = number };
+
+	wire_send(a->control, &m, -1);		/* a master that does not read does not miss it */
+}
+
+static void end_within(struct agent *a, uint64_t ms)
 {
 	uint64_t end = now_ms() + ms;
 
 	if (!a->ending || end < a->end_ms)
 		a->end_ms = end;
 	a->ending = true;
-	a->end_when_dry |= when_dry;
 }
 
 /* The descriptor stays the caller's, but of WIRE_LOGFILE. */
@@ -68,13 +75,28 @@ static void take_message(struct agent *a, const struct wire *m, int fd)
 		logs_set_file(&a->logs, fd);
 		return;
 	case WIRE_DRAIN:
-		end_within(a, m->number, true);
+		end_within(a, m->number);
+		break;
+	case WIRE_PING:
+		pong(a, m->number);
 		break;
 	default:
 		log_error("message %u from the master is not known", m->type);
 	}
 	if (fd != -1)
 		close(fd);
+}
+
+/* The workers serve on for orphan_timeout and drain then: their lines are written and their counters shown until they
+ * have ended. */
+static void orphaned(struct agent *a)
+{
+	const struct image_settings *s = image_settings(&a->image);
+
+	log_warning("the master is gone: ending with the workers, in %u s at the latest",
+	    (s->orphan_timeout_ms + s->drain_time_ms + ORPHAN_EXTRA_MS) / 1000);
+	a->orphan_ns = text_now_ns();
+	end_within(a, (uint64_t)s->orphan_timeout_ms + s->drain_time_ms + ORPHAN_EXTRA_MS);
 }
 
 static void control_step(struct agent *a)
@@ -88,10 +110,8 @@ static void control_step(struct agent *a)
 		return;
 	close(a->control);
 	a->control = -1;
-	if (a->ending)
-		return;
-	log_notice("the master is gone: ending");
-	end_within(a, (uint64_t)image_settings(&a->image)->drain_time_ms + ORPHAN_EXTRA_MS, false);
+	if (!a->ending)
+		orphaned(a);
 }
 
 /* ---- start ---- */
@@ -196,7 +216,7 @@ static int sleep_ms(const struct agent *a, const struct admin *admin)
 
 static bool is_over(const struct agent *a)
 {
-	return a->ending && (now_ms() >= a->end_ms || (a->end_when_dry && logs_dry(&a->logs)));
+	return a->ending && (now_ms() >= a->end_ms || logs_dry(&a->logs));
 }
 
 static void run(struct agent *a, struct admin *admin)

@@ -18,9 +18,10 @@ static bool all_adopted(const struct agent *a)
 	return true;
 }
 
+/* Without a master workers serve on; Envoy has no word for that. */
 static const char *state_word(const struct agent *a)
 {
-	if (a->ending)
+	if (a->orphan_ns != 0 ? text_now_ns() >= agent_orphan_end_ns(a) : a->ending)
 		return "DRAINING";
 	return all_adopted(a) ? "LIVE" : "INITIALIZING";
 }
@@ -73,17 +74,48 @@ static json_t *current_generation(const struct agent *a)
 	    json_pack("{s:I}", "number", (json_int_t)newest(a));
 }
 
+/* What it has open; one that is being replaced may have given back more than it had. */
+static uint64_t open_of(const struct agent *a, uint32_t worker)
+{
+	uint64_t n = live_get(&a->live.blocks[worker].gauge[WORKER_G_connections]);
+
+	return (int64_t)n < 0 ? 0 : n;
+}
+
 static json_t *worker_json(const struct agent *a, uint32_t index)
 {
 	const struct live_block *b = &a->live.blocks[index];
 	uint64_t pid = live_get(&b->pid);
 
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "index", (json_int_t)index, "pid", (json_int_t)pid,
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "index", (json_int_t)index, "pid", (json_int_t)pid,
 	    "generation", (json_int_t)live_get(&b->adopted), "sent", (json_int_t)live_get(&b->want),
-	    "connections", (json_int_t)live_get(&b->gauge[WORKER_G_connections]),
+	    "connections", (json_int_t)open_of(a, index), "lag_ms", (json_int_t)live_get(&b->gauge[WORKER_G_lag_ms]),
 	    "accepted", (json_int_t)live_get(&b->counter[WORKER_C_accepted]),
 	    "deaths", (json_int_t)live_get(&b->counter[WORKER_C_deaths]),
 	    "started", pid != 0 ? text_time(live_get(&b->started_ns)) : json_null());
+}
+
+/* The busiest worker's connections by the mean of all; null: there are none. */
+static json_t *imbalance_json(const struct agent *a)
+{
+	double sum = 0, most = 0;
+
+	for (uint32_t w = 0; w < a->live.workers; w++) {
+		double n = (double)open_of(a, w);
+
+		sum += n;
+		most = n > most ? n : most;
+	}
+	return sum > 0 ? json_real(most * a->live.workers / sum) : json_null();
+}
+
+static json_t *connections_json(const struct agent *a)
+{
+	uint32_t limit = image_settings(&a->image)->max_connections;
+
+	return json_pack("{s:I, s:o, s:s, s:o}", "open", (json_int_t)agent_workers_gauge(a, WORKER_G_connections),
+	    "limit", limit != 0 ? json_integer(limit) : json_null(),
+	    "spread", live_get(&a->live.head->spread) != 0 ? "bpf" : "hash", "imbalance", imbalance_json(a));
 }
 
 static json_t *workers_json(const struct agent *a)
@@ -118,25 +150,56 @@ static void worker_problems(const struct agent *a, json_t *list)
 	}
 }
 
+/* What was shed, with the key in `shed` and the words of a problem. */
+static const struct shed {
+	const char *key;
+	uint64_t (*sum)(const struct agent *, unsigned counter);
+	unsigned counter;
+	const char *words;
+} sheds[] = {
+	{ "descriptors", agent_workers_counter, WORKER_C_shed_descriptors, "connections shed for want of descriptors" },
+	{ "memory", agent_workers_counter, WORKER_C_shed_memory, "connections shed for want of memory" },
+	{ "lag", agent_workers_counter, WORKER_C_shed_lag, "connections shed while the event loop lagged behind" },
+	{ "total_limit", agent_listeners_counter, LISTENER_C_cx_global_overflow, "connections refused over max_connections" },
+	{ "listener_limit", agent_listeners_counter, LISTENER_C_cx_overflow,
+	  "connections refused over max_connections of a listener" },
+	{ "cluster_limit", agent_clusters_counter, CLUSTER_C_cx_overflow,
+	  "connections refused over max_connections of a cluster" },
+	{ "no_local_port", agent_clusters_counter, CLUSTER_C_cx_no_port, "connects that found no local port" },
+};
+
+static void shed_problems(const struct agent *a, json_t *list)
+{
+	for (size_t i = 0; i < sizeof(sheds) / sizeof(sheds[0]); i++) {
+		uint64_t n = sheds[i].sum(a, sheds[i].counter);
+
+		if (n > 0)
+			say(list, json_sprintf("%s: %llu", sheds[i].words, (unsigned long long)n));
+	}
+}
+
+/* Seconds, rounded up: it is never past while it says more than nought. */
+static unsigned long long orphan_left_s(const struct agent *a)
+{
+	uint64_t end = agent_orphan_end_ns(a), now = text_now_ns();
+
+	return end > now ? (end - now + 999999999u) / 1000000000u : 0;
+}
+
 static json_t *problems_json(const struct agent *a)
 {
-	uint64_t descriptors = agent_workers_counter(a, WORKER_C_shed_descriptors);
-	uint64_t memory = agent_workers_counter(a, WORKER_C_shed_memory);
 	uint64_t lines = agent_workers_counter(a, WORKER_C_log_dropped) + a->logs.dropped;
 	json_t *list = json_array();
 
-	if (a->control == -1)
-		say(list, json_string("the master is gone"));
 	if (live_get(&a->live.head->rolled_back) != 0)
 		say(list, json_sprintf("generation %llu was given up, because workers died of it: the one before it is in use again",
 		    (unsigned long long)live_get(&a->live.head->rolled_back)));
+	if (a->orphan_ns != 0)
+		say(list, json_sprintf("the master is gone: workers serve for %llu s more, then drain", orphan_left_s(a)));
 	worker_problems(a, list);
 	if (image_settings(&a->image)->intercept && live_get(&a->live.head->intercepting) == 0)
 		say(list, json_string("interception is configured, but its rules are not in"));
-	if (descriptors > 0)
-		say(list, json_sprintf("connections shed for want of descriptors: %llu", (unsigned long long)descriptors));
-	if (memory > 0)
-		say(list, json_sprintf("connections shed for want of memory: %llu", (unsigned long long)memory));
+	shed_problems(a, list);
 	if (lines > 0)
 		say(list, json_sprintf("lines of the access log lost: %llu", (unsigned long long)lines));
 	return list;
@@ -155,19 +218,32 @@ static json_t *interception_json(const struct agent *a)
 
 static json_t *shed_json(const struct agent *a)
 {
-	return json_pack("{s:I, s:I, s:I}",
-	    "descriptors", (json_int_t)agent_workers_counter(a, WORKER_C_shed_descriptors),
-	    "memory", (json_int_t)agent_workers_counter(a, WORKER_C_shed_memory),
-	    "log_lines", (json_int_t)(agent_workers_counter(a, WORKER_C_log_dropped) + a->logs.dropped));
+	json_t *j = json_object();
+
+	for (size_t i = 0; i < sizeof(sheds) / sizeof(sheds[0]); i++)
+		json_object_set_new(j, sheds[i].key, json_integer((json_int_t)sheds[i].sum(a, sheds[i].counter)));
+	json_object_set_new(j, "log_lines",
+	    json_integer((json_int_t)(agent_workers_counter(a, WORKER_C_log_dropped) + a->logs.dropped)));
+	return j;
+}
+
+/* null: the master lives. */
+static json_t *orphaned_json(const struct agent *a)
+{
+	if (a->orphan_ns == 0)
+		return json_null();
+	return json_pack("{s:o, s:o, s:I}", "since", text_time(a->orphan_ns), "serves_until", text_time(agent_orphan_end_ns(a)),
+	    "left_s", (json_int_t)orphan_left_s(a));
 }
 
 unsigned answer_status(const struct agent *a, const struct query *q, FILE *out)
 {
 	const struct live_head *h = a->live.head;
-	json_t *j = json_pack("{s:s, s:o, s:s, s:I, s:o, s:I, s:o, s:o, s:o, s:{s:I, s:I}, s:o, s:o}",
+	json_t *j = json_pack("{s:s, s:o, s:s, s:I, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:{s:I, s:I}, s:o, s:o}",
 	    "version", MESHD_VERSION, "node", text_json(image_text(&a->image, image_settings(&a->image)->node_id)),
 	    "state", state_word(a), "pid", (json_int_t)a->master, "started", text_time(live_get(&h->born_ns)),
-	    "uptime_s", (json_int_t)uptime_s(a), "generation", current_generation(a), "workers", workers_json(a),
+	    "uptime_s", (json_int_t)uptime_s(a), "orphaned", orphaned_json(a), "generation", current_generation(a),
+	    "connections", connections_json(a), "workers", workers_json(a),
 	    "interception", interception_json(a), "reloads", "ok", (json_int_t)live_get(&h->reloads_ok),
 	    "failed", (json_int_t)live_get(&h->reloads_failed), "shed", shed_json(a), "problems", problems_json(a));
 
@@ -206,6 +282,36 @@ unsigned answer_generations(const struct agent *a, const struct query *q, FILE *
 		json_array_append_new(list, one);
 	}
 	return text_dump(json_pack("{s:o}", "generations", list), out) == 0 ? 200 : 500;
+}
+
+/* What connections can be listed and ended by: the names of rows in `live`, in the order of the image. */
+static void put_names(const struct agent *a, enum image_name_kind kind, FILE *out, bool *failed)
+{
+	static const char *const keys[NAME_KINDS] = {
+		[NAME_LISTENER] = "listeners", [NAME_CHAIN] = "chains", [NAME_CLUSTER] = "clusters", [NAME_ENDPOINT] = "endpoints",
+	};
+	struct text_list list = { out, 0, false };
+
+	fprintf(out, "%s\"%s\": [\n", kind == NAME_LISTENER ? "{" : ",\n", keys[kind]);
+	for (uint32_t i = 0; i < image_count(&a->image, SECTION_NAMES); i++) {
+		const struct image_name *n = image_name(&a->image, i);
+
+		if (n->kind == kind)
+			text_item(&list, text_json(image_text(&a->image, n->name)));
+	}
+	fputs("]", out);
+	*failed |= list.failed;
+}
+
+unsigned answer_names(const struct agent *a, const struct query *q, FILE *out)
+{
+	bool failed = false;
+
+	(void)q;
+	for (enum image_name_kind kind = NAME_LISTENER; kind < NAME_KINDS; kind++)
+		put_names(a, kind, out, &failed);
+	fputs("}\n", out);
+	return failed ? 500 : 200;
 }
 
 unsigned answer_version(const struct agent *a, const struct query *q, FILE *out)

@@ -46,6 +46,23 @@ json_t *text_address(const struct addr *a)
 	return json_pack("{s:{s:s, s:i}}", "socket_address", "address", addr_print_ip(a, ip), "port_value", (int)a->port);
 }
 
+const char *text_balancer(const struct image_cluster *c)
+{
+	static const char *const words[] = {
+		[BALANCER_ROUND_ROBIN] = "ROUND_ROBIN", [BALANCER_CLUSTER_PROVIDED] = "CLUSTER_PROVIDED",
+		[BALANCER_LEAST_REQUEST] = "LEAST_REQUEST", [BALANCER_RANDOM] = "RANDOM",
+	};
+
+	return words[c->balancer];
+}
+
+json_t *text_breakers(const struct image_cluster *c)
+{
+	if (c->max_connections == 0)
+		return NULL;
+	return json_pack("{s:[{s:I}]}", "thresholds", "max_connections", (json_int_t)c->max_connections);
+}
+
 uint64_t text_now_ns(void)
 {
 	struct timespec ts;
@@ -56,7 +73,7 @@ uint64_t text_now_ns(void)
 
 int text_dump(json_t *j, FILE *out)
 {
-	int r = j != NULL ? json_dumpf(j, out, JSON_INDENT(1)) : -1;
+	int r = j != NULL ? json_dumpf(j, out, JSON_INDENT(1) | JSON_REAL_PRECISION(6)) : -1;
 
 	json_decref(j);
 	return r == -1 || fputc('\n', out) == EOF ? -1 : 0;
@@ -66,7 +83,7 @@ void text_item(struct text_list *l, json_t *item)
 {
 	if (l->n++ > 0)
 		fputs(",\n", l->out);
-	if (item == NULL || json_dumpf(item, l->out, JSON_INDENT(1)) == -1)
+	if (item == NULL || json_dumpf(item, l->out, JSON_INDENT(1) | JSON_ENCODE_ANY) == -1)
 		l->failed = true;
 	json_decref(item);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "common/addr.h"
+#include "common/image.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -16,6 +17,10 @@ json_t *text_time(uint64_t ns);
 json_t *text_duration(uint64_t ms);
 /* {"socket_address": {"address": ..., "port_value": ...}} */
 json_t *text_address(const struct addr *);
+/* As Envoy's lb_policy: "LEAST_REQUEST". */
+const char *text_balancer(const struct image_cluster *);
+/* {"thresholds": [{"max_connections": ...}]}, Envoy's circuit_breakers; NULL: the cluster has no limit. */
+json_t *text_breakers(const struct image_cluster *);
 uint64_t text_now_ns(void);
 
 /* Writes and frees; NULL (no memory somewhere on the way) writes nothing.  -1: nothing or half of it is written. */

@@ -18,7 +18,8 @@ enum control_verb {
 	CONTROL_INTERCEPT_CLEAR,
 	CONTROL_CONNECTIONS,		/* the reply's descriptor has a line for each open connection, see below */
 	CONTROL_CLOSE,			/* number: that connection; 0: those of `name`, as in WIRE_CLOSE; span_ms: as there */
-	CONTROL_CRASHES,		/* the reply's descriptor has the reports of children that died, for people */
+	CONTROL_CRASHES,		/* the reply's descriptor has the reports of children that died, the oldest first: a line
+					 * "time words", then a line for each frame, indented */
 };
 
 #define CONTROL_WAIT 1u			/* answer when every worker has adopted, or at the time-out */

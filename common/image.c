@@ -1,6 +1,7 @@
 /* Mapping and verifying an image: see image.h. */
 #include "common/image.h"
 
+#include "common/live.h"
 #include "common/match.h"
 
 #include <errno.h>
@@ -85,6 +86,12 @@ static bool is_text(const struct image *i, uint32_t offset)
 	return offset < image_count(i, SECTION_TEXT);		/* the section ends with a nought */
 }
 
+/* What has a row in `live` is named there as what it is. */
+static bool is_named(const struct image *i, uint32_t name_index, enum image_name_kind kind)
+{
+	return one_of(i, SECTION_NAMES, name_index) && image_name(i, name_index)->kind == kind;
+}
+
 static bool is_addr(const struct addr *a)
 {
 	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
@@ -114,8 +121,9 @@ static const char *verify_matches(const struct image *i, const struct image_list
 	return NULL;
 }
 
-/* Listeners share nothing: each begins where the one before it ended.  This is what keeps verifying O(size). */
-static bool follows(const struct image *i, uint32_t index)
+/* Listeners share nothing, and neither do clusters: each begins where the one before it ended.  This is what keeps
+ * verifying O(size). */
+static bool listener_follows(const struct image *i, uint32_t index)
 {
 	const struct image_listener *l = image_listener(i, index), *before = l - 1;
 
@@ -130,7 +138,7 @@ static const char *verify_listener(const struct image *i, uint32_t index)
 {
 	const struct image_listener *l = image_listener(i, index);
 
-	if (!is_text(i, l->name) || !one_of(i, SECTION_NAMES, l->name_index) || !one_of(i, SECTION_WHERE, l->where))
+	if (!is_text(i, l->name) || !is_named(i, l->name_index, NAME_LISTENER) || !one_of(i, SECTION_WHERE, l->where))
 		return "name";
 	if (!in_range(i, SECTION_BINDS, l->first_bind, l->bind_count) || l->bind_count == 0)
 		return "binds";
@@ -138,7 +146,7 @@ static const char *verify_listener(const struct image *i, uint32_t index)
 		return "chains";
 	if (!in_range(i, SECTION_MATCHES, l->first_match, l->match_count))
 		return "matches";
-	if (!follows(i, index))
+	if (!listener_follows(i, index))
 		return "order";
 	if (l->kind > LISTENER_VIRTUAL_INBOUND || l->direction > DIRECTION_OUTBOUND || l->protocol != 0)
 		return "kind";
@@ -167,7 +175,7 @@ static const char *verify_chain(const struct image *i, uint32_t index)
 {
 	const struct image_chain *c = image_chain(i, index);
 
-	if (!is_text(i, c->name) || !one_of(i, SECTION_NAMES, c->name_index) || !one_of(i, SECTION_WHERE, c->where))
+	if (!is_text(i, c->name) || !is_named(i, c->name_index, NAME_CHAIN) || !one_of(i, SECTION_WHERE, c->where))
 		return "name";
 	return in_range(i, SECTION_FILTERS, c->first_filter, c->filter_count) && c->filter_count > 0 ? NULL : "filters";
 }
@@ -186,7 +194,7 @@ static const char *verify_tcp_proxy(const struct image *i, uint32_t index)
 	if (!in_range(i, SECTION_TARGETS, t->first_target, t->target_count) || t->target_count == 0 ||
 	    image_target(i, t->first_target + t->target_count - 1)->upto == 0)
 		return "targets";
-	return is_text(i, t->stat_prefix) && t->max_connect_attempts > 0 ? NULL : "settings";
+	return is_text(i, t->stat_prefix) && t->max_connect_attempts > 0 && t->max_connect_attempts <= UINT16_MAX ? NULL : "settings";
 }
 
 static const char *verify_target(const struct image *i, uint32_t index)
@@ -194,16 +202,32 @@ static const char *verify_target(const struct image *i, uint32_t index)
 	return one_of(i, SECTION_CLUSTERS, image_target(i, index)->cluster) ? NULL : "cluster";
 }
 
+static bool cluster_follows(const struct image *i, uint32_t index)
+{
+	const struct image_cluster *c = image_cluster(i, index), *before = c - 1;
+
+	if (index == 0)
+		return c->first_endpoint == 0 && c->first_turn == 0;
+	return c->first_endpoint == before->first_endpoint + before->endpoint_count &&
+	    c->first_turn == before->first_turn + before->turn_count;
+}
+
 static const char *verify_cluster(const struct image *i, uint32_t index)
 {
 	const struct image_cluster *c = image_cluster(i, index);
 
-	if (!is_text(i, c->name) || !one_of(i, SECTION_NAMES, c->name_index) || !one_of(i, SECTION_WHERE, c->where))
+	if (!is_text(i, c->name) || !is_named(i, c->name_index, NAME_CLUSTER) || !one_of(i, SECTION_WHERE, c->where))
 		return "name";
 	if (!in_range(i, SECTION_ENDPOINTS, c->first_endpoint, c->endpoint_count))
 		return "endpoints";
 	if (!in_range(i, SECTION_TURNS, c->first_turn, c->turn_count) || (c->turn_count == 0) != (c->endpoint_count == 0))
 		return "turns";
+	if (!cluster_follows(i, index))
+		return "order";
+	for (uint32_t k = 0; k < c->turn_count; k++) {
+		if (*image_turn(i, c->first_turn + k) - c->first_endpoint >= c->endpoint_count)
+			return "turn of another cluster";
+	}
 	if (c->type > CLUSTER_ORIGINAL_DST || c->balancer > BALANCER_RANDOM || c->direction > DIRECTION_OUTBOUND)
 		return "type";
 	return NULL;
@@ -215,12 +239,7 @@ static const char *verify_endpoint(const struct image *i, uint32_t index)
 
 	if (p->weight == 0)
 		return "weight";
-	return is_addr(&p->addr) && p->addr.port != 0 && one_of(i, SECTION_NAMES, p->name_index) ? NULL : "address";
-}
-
-static const char *verify_turn(const struct image *i, uint32_t index)
-{
-	return one_of(i, SECTION_ENDPOINTS, *image_turn(i, index)) ? NULL : "endpoint";
+	return is_addr(&p->addr) && p->addr.port != 0 && is_named(i, p->name_index, NAME_ENDPOINT) ? NULL : "address";
 }
 
 static const char *verify_address(const struct image *i, uint32_t index)
@@ -247,6 +266,11 @@ static const char *verify_name(const struct image *i, uint32_t index)
 	    IMAGE_NAME_MAX : image_count(i, SECTION_TEXT) - n->name) != NULL ? NULL : "length";
 }
 
+static const char *verify_slot(const struct image *i, uint32_t index)
+{
+	return image_slot(i, index) < LIVE_SLOTS ? NULL : "slot";
+}
+
 static const char *verify_where(const struct image *i, uint32_t index)
 {
 	return image_where(i, index)->file < image_count(i, SECTION_WHERE_TEXT) ? NULL : "file";
@@ -258,9 +282,9 @@ static const struct {
 } verifiers[] = {
 	{ SECTION_BINDS, verify_bind }, { SECTION_LISTENERS, verify_listener }, { SECTION_LOOKUP, verify_lookup },
 	{ SECTION_CHAINS, verify_chain }, { SECTION_FILTERS, verify_filter }, { SECTION_TCP_PROXIES, verify_tcp_proxy },
-	{ SECTION_TARGETS, verify_target }, { SECTION_TURNS, verify_turn },
+	{ SECTION_TARGETS, verify_target },
 	{ SECTION_CLUSTERS, verify_cluster }, { SECTION_ENDPOINTS, verify_endpoint }, { SECTION_PORTS, verify_port },
-	{ SECTION_ADDRESSES, verify_address }, { SECTION_NAMES, verify_name }, { SECTION_WHERE, verify_where },
+	{ SECTION_ADDRESSES, verify_address }, { SECTION_NAMES, verify_name }, { SECTION_SLOTS, verify_slot }, { SECTION_WHERE, verify_where },
 };
 
 /* The sections lie one after the other, within the image, none over another. */
@@ -284,8 +308,10 @@ static const char *verify_settings(const struct image *i)
 	const struct image_settings *s = image_settings(i);
 
 	if (!is_text(i, s->node_id) || !is_text(i, s->user) || !is_text(i, s->agent_user) || !is_text(i, s->admin_group) ||
-	    !is_text(i, s->runtime_dir) || !is_text(i, s->access_log))
+	    !is_text(i, s->runtime_dir) || !is_text(i, s->access_log) || *image_text(i, 0) != '\0')
 		return "text";
+	if (s->workers > LIVE_WORKERS_MAX)
+		return "workers";
 	if (!in_range(i, SECTION_ADDRESSES, s->first_address, s->address_count))
 		return "addresses";
 	if (!in_range(i, SECTION_PORTS, s->first_exclude_inbound, s->exclude_inbound_count) ||

@@ -131,7 +131,7 @@ struct image_match {
 };
 
 struct image_chain {
-	uint32_t name;
+	uint32_t name;			/* as it was written; "": unnamed, SECTION_NAMES has what it is called by */
 	uint32_t name_index;
 	uint32_t first_filter, filter_count;
 	uint32_t where;
@@ -148,7 +148,7 @@ struct image_filter {
 struct image_tcp_proxy {
 	uint32_t first_target, target_count;	/* SECTION_TARGETS, at least one */
 	uint32_t stat_prefix;
-	uint32_t max_connect_attempts;		/* at least 1 */
+	uint32_t max_connect_attempts;		/* 1 to 65535 */
 	uint64_t idle_timeout_ms;		/* 0: none */
 	uint64_t max_duration_ms;		/* max_downstream_connection_duration; 0: none */
 };
@@ -163,6 +163,7 @@ struct image_target {
 enum image_cluster_type { CLUSTER_STATIC, CLUSTER_ORIGINAL_DST };
 enum image_balancer { BALANCER_ROUND_ROBIN, BALANCER_CLUSTER_PROVIDED, BALANCER_LEAST_REQUEST, BALANCER_RANDOM };
 
+/* Endpoints and turns of a cluster begin where those of the cluster before it end. */
 struct image_cluster {
 	uint32_t name;
 	uint32_t name_index;

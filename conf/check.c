@@ -6,6 +6,7 @@
 #include "common/match.h"
 #include "conf/keys.h"
 #include "conf/matches.h"
+#include "conf/turns.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -115,7 +116,7 @@ static void check_cluster(const struct cluster *c, struct report *r)
 /* Everything that gets a row in `live`. */
 static void check_total(const struct config *c, struct report *r)
 {
-	uint64_t n = (uint64_t)c->listener_count + c->cluster_count, matches = 0;
+	uint64_t n = (uint64_t)c->listener_count + c->cluster_count, matches = 0, turns = 0;
 
 	for (uint32_t i = 0; i < c->listener_count; i++) {
 		const struct list *chains = &c->all_listeners[i]->chains;
@@ -124,14 +125,19 @@ static void check_total(const struct config *c, struct report *r)
 		for (uint32_t k = 0; k < chains->count; k++)
 			matches += matches_count(LIST_AT(*chains, struct chain, k));
 	}
-	for (uint32_t i = 0; i < c->cluster_count; i++)
+	for (uint32_t i = 0; i < c->cluster_count; i++) {
 		n += c->all_clusters[i]->endpoints.count;
-	if (n > LIVE_SLOTS)
+		turns += turns_count(&c->all_clusters[i]->endpoints);
+	}
+	if (n > LIVE_SLOTS - 1)			/* slot 0 is none */
 		report_add(r, 0, "", "%llu listeners, chains, clusters and endpoints together, at most %u can be",
-		    (unsigned long long)n, LIVE_SLOTS);
+		    (unsigned long long)n, LIVE_SLOTS - 1);
 	if (matches > MATCHES_MAX * 10)
 		report_add(r, 0, "", "the filter chains select by %llu combinations of prefixes, at most %u can be",
 		    (unsigned long long)matches, MATCHES_MAX * 10);
+	if (turns > TURNS_TOTAL_MAX)
+		report_add(r, 0, "", "the weights of all endpoints need %llu turns, at most %u can be: smaller weights, or equal "
+		    "ones, need fewer", (unsigned long long)turns, TURNS_TOTAL_MAX);
 }
 
 static void check_top(const struct config *c, struct report *r)

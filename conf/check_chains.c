@@ -43,16 +43,24 @@ static void check_cluster_named(const struct config *c, const struct origin *o, 
 		report_key(r, o, key, IMAGE_NONE, line, "there is no cluster \"%s\"", name);
 }
 
+/* One of two keys says where connections go. */
+static void check_given(const struct filter *f, struct report *r)
+{
+	bool cluster = key_given(&f->origin, "cluster") || f->cluster != NULL;
+	bool weighted = key_given(&f->origin, "weighted_clusters");
+
+	if (cluster && weighted)
+		report_key(r, &f->origin, "weighted_clusters", IMAGE_NONE, key_line(&f->origin, "weighted_clusters"),
+		    "cannot be with cluster: one of the two says where connections go");
+	if (!cluster && !weighted)
+		report_key(r, &f->origin, "cluster", IMAGE_NONE, f->origin.line, "is missing, and so is weighted_clusters");
+}
+
 static void check_targets(const struct config *c, const struct filter *f, struct report *r)
 {
 	uint64_t sum = 0;
 
-	if (key_given(&f->origin, "cluster") && key_given(&f->origin, "weighted_clusters"))
-		report_key(r, &f->origin, "weighted_clusters", IMAGE_NONE, key_line(&f->origin, "weighted_clusters"),
-		    "cannot be with cluster: one of the two says where connections go");
-	if (f->cluster == NULL && f->weighted.count == 0 && !key_given(&f->origin, "cluster") &&
-	    !key_given(&f->origin, "weighted_clusters"))
-		report_key(r, &f->origin, "cluster", IMAGE_NONE, f->origin.line, "is missing");
+	check_given(f, r);
 	check_cluster_named(c, &f->origin, "cluster", f->cluster, r);
 	for (uint32_t i = 0; i < f->weighted.count; i++) {
 		const struct weighted *w = LIST_AT(f->weighted, struct weighted, i);

@@ -9,6 +9,7 @@
 #include "conf/turns.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,11 +110,11 @@ static void add_filter(struct compiler *c, const struct filter *f)
 
 static void add_chain(struct compiler *c, const struct listener *l, const struct chain *chain)
 {
-	const char *name = matches_chain_name(chain, &c->arena);
-	struct image_chain r = { .name = text_add(&c->text, name), .first_filter = count_of(c, SECTION_FILTERS),
-		.filter_count = chain->filters.count };
+	struct image_chain r = { .name = text_add(&c->text, chain->name != NULL ? chain->name : ""),
+		.first_filter = count_of(c, SECTION_FILTERS), .filter_count = chain->filters.count };
 
-	r.name_index = add_name(c, NAME_CHAIN, arena_printf(&c->arena, "%s/%s", l->name, name));
+	r.name_index = add_name(c, NAME_CHAIN,
+	    arena_printf(&c->arena, "%s/%s", l->name, matches_chain_name(chain, &c->arena)));
 	r.where = add_where(c, &chain->origin);
 	for (uint32_t i = 0; i < chain->filters.count; i++)
 		add_filter(c, LIST_AT(chain->filters, struct filter, i));
@@ -152,8 +153,8 @@ static void add_listener(struct compiler *c, const struct listener *l)
 	struct image_listener r = { .name = text_add(&c->text, l->name), .first_bind = count_of(c, SECTION_BINDS),
 		.bind_count = l->addresses.count, .first_match = count_of(c, SECTION_MATCHES),
 		.first_chain = count_of(c, SECTION_CHAINS), .chain_count = l->chains.count,
-		.buffer_limit_bytes = (uint32_t)l->buffer_limit_bytes, .backlog = (uint32_t)l->backlog, .max_connections = (uint32_t)l->max_connections,
-		.kind = kind_of(l), .direction = (uint8_t)l->direction };
+		.buffer_limit_bytes = (uint32_t)l->buffer_limit_bytes, .backlog = (uint32_t)l->backlog,
+		.max_connections = (uint32_t)l->max_connections, .kind = kind_of(l), .direction = (uint8_t)l->direction };
 
 	r.name_index = add_name(c, NAME_LISTENER, l->name);
 	r.where = add_where(c, &l->origin);
@@ -275,7 +276,8 @@ static void add_lookup(struct compiler *c)
 static int make_digest(const struct compiler *c, uint8_t digest[32], struct err *e)
 {
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	int ok = ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1 &&
+	int ok = ctx != NULL && OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) == 1 &&	/* it is a file */
+	    EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1 &&
 	    EVP_DigestUpdate(ctx, &c->settings, sizeof(c->settings)) == 1;
 
 	for (int s = 0; ok && s < SECTION_SLOTS; s++) {

@@ -15,7 +15,7 @@ static const char *const type_words[] = {
 	[KEY_MILLISECONDS] = "a time in a string, such as \"250ms\", \"15s\", \"10min\", \"1h\"",
 	[KEY_SECONDS] = "a time in a string, such as \"15s\", \"10min\", \"1h\"",
 	[KEY_SIZE] = "a number of bytes, such as 65536, \"64k\", \"1m\"", [KEY_WORD] = "a word in a string",
-	[KEY_ENDPOINT] = "\"address:port\"", [KEY_ENDPOINTS] = "a list of \"address:port\"",
+	[KEY_ENDPOINT] = "\"address:port\"", [KEY_ENDPOINTS] = "a list of \"address:port\" and { address = ...; weight = ...; }",
 	[KEY_IPS] = "an IP address, or a list of them", [KEY_PREFIXES] = "a list of \"address/length\"",
 	[KEY_PORTS] = "a list of ports, such as 22, \"8000-8099\"", [KEY_GROUP] = "a group { }",
 	[KEY_GROUPS] = "a list of groups ( { }, { } )", [KEY_LATER] = "absent",
@@ -253,7 +253,8 @@ static int set_addr(const struct key *k, const struct scalar *v, void *slot, str
 	struct addr a;
 
 	if (v->kind != SCALAR_TEXT)
-		return err_set(e, with_port ? "must be \"address:port\"" : "must be an IP address in a string");
+		return err_set(e, k->type == KEY_IPS ? "must be an IP address in a string" : k->type == KEY_ENDPOINT ?
+		    "must be \"address:port\"" : "must be \"address:port\" or { address = ...; weight = ...; }");
 	if ((with_port ? addr_parse(v->text, &a) : addr_parse_ip(v->text, &a)) == -1)
 		return err_set(e, with_port ? "\"%.64s\" is not \"address:port\" (IPv6: \"[address]:port\")" :
 		    "\"%.64s\" is not an IP address", v->text);

@@ -23,7 +23,7 @@ enum key_type {			/* what `offset` leads to; what min and max count */
 	KEY_SIZE,		/* uint64_t, from 65536, "64k", "1m" */
 	KEY_WORD,		/* uint64_t, one of `words` */
 	KEY_ENDPOINT,		/* struct addr_item, "ip:port" */
-	KEY_ENDPOINTS,		/* struct list of addr_item, "ip:port" or a group of keys_endpoint; members */
+	KEY_ENDPOINTS,		/* struct list of addr_item, "ip:port" or an object of the group; members */
 	KEY_IPS,		/* struct list of addr_item without ports, or one alone; members */
 	KEY_PREFIXES,		/* struct list of prefix_item; members */
 	KEY_PORTS,		/* struct list of port_item, from 22, "8000-8099"; members */
@@ -61,7 +61,7 @@ struct key_group {
 	uint32_t count;
 };
 
-extern const struct key_group keys_top, keys_endpoint;
+extern const struct key_group keys_top;
 
 /* One value without members, as a reader found it. */
 struct scalar {

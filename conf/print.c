@@ -182,7 +182,7 @@ static void print_value(const struct printer *p, const struct key *k, const void
 		print_text(p, text);
 	} else {
 		memcpy(&n, slot, sizeof(n));
-		if (k->type == KEY_INTEGER && k->def == NULL && n == 0)
+		if (k->type == KEY_INTEGER && k->def == NULL && !(k->flags & KEY_REQUIRED) && n == 0)
 			return;				/* not given, and nought is not in its range */
 		indent(p, depth);
 		fprintf(p->out, "%s = ", k->name);

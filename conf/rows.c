@@ -36,7 +36,12 @@ static const struct key_word cluster_types[] = {
 };
 static const struct key_word balancers[] = {
 	{ "round_robin", BALANCER_ROUND_ROBIN, false }, { "cluster_provided", BALANCER_CLUSTER_PROVIDED, false },
-	{ "least_request", BALANCER_LEAST_REQUEST, false }, { "random", BALANCER_RANDOM, false }, { "ring_hash", 0, true }, { "maglev", 0, true }, { 0 },
+	{ "least_request", BALANCER_LEAST_REQUEST, false }, { "random", BALANCER_RANDOM, false },
+	{ "ring_hash", 0, true }, { "maglev", 0, true }, { 0 },
+};
+static const struct key_word service_balancers[] = {		/* a service's cluster is always static */
+	{ "round_robin", BALANCER_ROUND_ROBIN, false }, { "least_request", BALANCER_LEAST_REQUEST, false },
+	{ "random", BALANCER_RANDOM, false }, { "ring_hash", 0, true }, { "maglev", 0, true }, { 0 },
 };
 static const struct key_word exits[] = {
 	{ "bypass", ON_EXIT_BYPASS, false }, { "block", ON_EXIT_BLOCK, false }, { 0 },
@@ -83,11 +88,12 @@ static const struct key_group weighted_group = GROUP(weighted, weighted_rows);
 static const struct key filter_rows[] = {
 	{ .name = "type", .type = KEY_WORD, .flags = KEY_REQUIRED, AT(filter, type), .words = filter_types,
 	  .about = "what the filter does" },
-	{ .name = "cluster", .type = KEY_TEXT, AT(filter, cluster), NAME_RANGE, .about = "where connections go" },
+	{ .name = "cluster", .type = KEY_TEXT, AT(filter, cluster), NAME_RANGE,
+	  .about = "where connections go; this or weighted_clusters is required" },
 	{ .name = "weighted_clusters", .type = KEY_GROUPS, AT(filter, weighted), RANGE("1", "1000"), .group = &weighted_group,
 	  .about = "in place of cluster: several, each with its share" },
 	{ .name = "stat_prefix", .type = KEY_TEXT, AT(filter, stat_prefix), NAME_RANGE,
-	  .about = "name in statistics; the cluster's unless given" },
+	  .about = "name in statistics; the cluster's, or the first weighted one's, unless given" },
 	{ .name = "idle_timeout", .type = KEY_MILLISECONDS, AT(filter, idle_timeout_ms), IDLE_RANGE, .def = "1h",
 	  .about = "without a byte either way for so long a connection is closed; 0s: never" },
 	{ .name = "max_downstream_connection_duration", .type = KEY_MILLISECONDS, AT(filter, max_duration_ms), IDLE_RANGE,
@@ -159,7 +165,7 @@ static const struct key endpoint_rows[] = {
 	{ .name = "weight", .type = KEY_INTEGER, AT(endpoint, weight), RANGE("1", "1000"), .def = "1",
 	  .about = "its share of the cluster's connections, of the sum of all" },
 };
-const struct key_group keys_endpoint = GROUP(endpoint, endpoint_rows);
+static const struct key_group endpoint_group = GROUP(endpoint, endpoint_rows);
 
 static const struct key cluster_rows[] = {
 	{ .name = "name", .type = KEY_TEXT, .flags = KEY_REQUIRED, AT(cluster, name), NAME_RANGE, .about = "its name" },
@@ -177,7 +183,7 @@ static const struct key cluster_rows[] = {
 	  .def = "1m", .about = "held at most for a slow peer, each direction of each connection" },
 	{ .name = "max_connections", .type = KEY_INTEGER, AT(cluster, max_connections), CONNECTIONS_RANGE, .def = "0",
 	  .about = "open at once, over all workers; a client of one more is reset; 0: no limit" },
-	{ .name = "endpoints", .type = KEY_ENDPOINTS, AT(cluster, endpoints), LIST_RANGE, .group = &keys_endpoint,
+	{ .name = "endpoints", .type = KEY_ENDPOINTS, AT(cluster, endpoints), LIST_RANGE, .group = &endpoint_group,
 	  .about = "where to connect to; with none every connection is closed" },
 	LATER("circuit_breakers"), LATER("outlier_detection"), LATER("health_checks"), LATER("load_assignment"),
 	LATER("transport_socket"), LATER("tls"), LATER("max_requests_per_connection"), LATER("dns_lookup_family"),
@@ -208,15 +214,14 @@ static const struct key service_rows[] = {
 	  .about = "what it speaks there" },
 	{ .name = "addresses", .type = KEY_IPS, AT(service, addresses), RANGE("1", "1000"),
 	  .about = "that clients connect to; any unless given" },
-	{ .name = "lb_policy", .type = KEY_WORD, AT(service, balancer), .words = balancers, .def = "round_robin",
+	{ .name = "lb_policy", .type = KEY_WORD, AT(service, balancer), .words = service_balancers, .def = "round_robin",
 	  .about = "as of a cluster" },
 	{ .name = "max_connections", .type = KEY_INTEGER, AT(service, max_connections), CONNECTIONS_RANGE, .def = "0",
 	  .about = "as of a cluster" },
 	{ .name = "max_connect_attempts", .type = KEY_INTEGER, AT(service, max_connect_attempts), RANGE("1", "100"), .def = "1",
 	  .about = "as of a tcp_proxy" },
 	{ .name = "endpoints", .type = KEY_ENDPOINTS, .flags = KEY_REQUIRED, AT(service, endpoints), LIST_RANGE,
-	  .group = &keys_endpoint,
-	  .about = "where the service runs" },
+	  .group = &endpoint_group, .about = "where the service runs" },
 	{ .name = "idle_timeout", .type = KEY_MILLISECONDS, AT(service, idle_timeout_ms), IDLE_RANGE, .def = "1h",
 	  .about = "as of a tcp_proxy" },
 	{ .name = "connect_timeout", .type = KEY_MILLISECONDS, AT(service, connect_timeout_ms), CONNECT_RANGE, .def = "5s",

@@ -43,13 +43,14 @@ static const char *reason_of(int error)
 	case EINVAL: return "is not a regular file";
 	case EPERM: return "lies outside of the folders that may be read (-I adds one)";
 	case EFBIG: return "is larger than 16 MiB";
+	case EDQUOT: return "all files together are larger than 32 MiB";
 	case EMFILE: return "is one file too many: at most 1024 are read";
 	default: return strerror(error);
 	}
 }
 
-/* The bytes of a file, which may change while it is read.  -1: errno. */
-static int read_all(int fd, struct vec *bytes)
+/* The bytes of a file, which may change while it is read.  -1: errno; no more is read than there is room for. */
+static int read_all(int fd, struct vec *bytes, size_t room)
 {
 	char buf[65536];
 	ssize_t n;
@@ -63,6 +64,10 @@ static int read_all(int fd, struct vec *bytes)
 		vec_bytes(bytes, buf, (size_t)n);
 		if (bytes->count > ASK_FILE_MAX) {
 			errno = EFBIG;
+			return -1;
+		}
+		if (bytes->count > room) {
+			errno = EDQUOT;
 			return -1;
 		}
 	}
@@ -128,7 +133,8 @@ static int fetch(struct loading *l, const char *path, struct source_file *f, str
 {
 	const char *cycle;
 	struct stat st;
-	int fd, r;
+	int fd, r, error;
+	size_t room;
 
 	f->name = shown_name(l, path);
 	if ((fd = open_file(l, f->name)) == -1)
@@ -143,13 +149,11 @@ static int fetch(struct loading *l, const char *path, struct source_file *f, str
 		close(fd);
 		return refuse(l, path, cycle);
 	}
-	r = read_all(fd, bytes);
+	room = l->source->text.count < SOURCE_BYTES_MAX ? SOURCE_BYTES_MAX - l->source->text.count : 0;
+	r = read_all(fd, bytes, room);
+	error = errno;
 	close(fd);
-	if (r == -1)
-		return refuse(l, path, reason_of(errno));
-	if (l->source->text.count + bytes->count > SOURCE_BYTES_MAX)
-		return refuse(l, path, "all files together are larger than 32 MiB");
-	return 0;
+	return r == -1 ? refuse(l, path, reason_of(error)) : 0;
 }
 
 static int load_file(struct loading *l, const char *path);

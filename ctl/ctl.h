@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define CTL_FLAGS_MAX 8
+#define CTL_FLAGS_MAX 12
 
 struct flag {
 	const char *name;	/* --name, or -n where it is one letter */
@@ -22,7 +22,7 @@ struct flag {
 struct command {
 	const char *name, *alias;
 	const struct command *sub;	/* ends with an empty one; its name is the next operand */
-	int (*run)(struct ctl *);
+	int (*run)(struct ctl *);	/* beside `sub`: without such an operand */
 	const char *operands;		/* for the usage line */
 	int least, most;		/* how many */
 	const struct flag *flags;	/* ends with an empty one */
@@ -32,7 +32,7 @@ struct command {
 struct ctl {
 	const char *rundir;
 	struct output *out;
-	const struct command *command;
+	const struct command *parent, *command;	/* parent: whose subcommand it is, NULL: nobody's */
 	const char *given[CTL_FLAGS_MAX];	/* in the order of command->flags; NULL: not given */
 	const char *folders[16];		/* of the repeated flag */
 	int nfolders;
@@ -46,6 +46,10 @@ const char *ctl_flag(const struct ctl *, const char *name);
 bool ctl_switch(const struct ctl *, const char *name, bool otherwise);
 /* Of a flag that is a port.  0: not given; -1: not one, it is said. */
 int ctl_port(const struct ctl *, const char *name);
+/* Of a flag that is a time, "250ms" to "2h" and at most most_ms: 0, *ms_r is set where it is given; -1: not one, it is said. */
+int ctl_duration(const struct ctl *, const char *name, uint32_t most_ms, uint32_t *ms_r);
+/* A number and nothing else.  False: it is none, or past `most`. */
+bool ctl_number(const char *text, uint64_t most, uint64_t *number_r);
 
 /* "meshctl: words" on stderr. */
 void ctl_complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
@@ -63,3 +67,8 @@ int command_reload(struct ctl *);
 int command_intercept_apply(struct ctl *);
 int command_intercept_clear(struct ctl *);
 int command_check(struct ctl *);
+int command_connections(struct ctl *);
+int command_connections_kill(struct ctl *);
+int command_crashes(struct ctl *);
+int command_drain(struct ctl *);
+int command_names(struct ctl *);

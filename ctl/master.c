@@ -1,45 +1,56 @@
-/* reload, intercept apply, intercept clear: what only the master can do. */
+/* reload, intercept, drain, crashes: what only the master can do. */
+#include "ctl/master.h"
+
 #include "ctl/client.h"
-#include "ctl/ctl.h"
 #include "ctl/json.h"
+#include "ctl/words.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define DEFAULT_WAIT_MS 30000u
-#define LONGEST_WAIT_MS 600000u
-#define GRACE_MS 30000			/* compiling has a deadline of its own */
+#define GRACE_MS	 30000		/* compiling has a deadline of its own */
+#define RELOAD_MOST_MS	 600000u
+#define DRAIN_MS	 30000u
+#define DRAIN_MOST_MS	 3600000u
 
-/* "250ms", "15s", "10min".  0: not one, or past what the master waits. */
-static uint32_t duration_ms(const char *text)
-{
-	static const struct { const char *word; unsigned long ms; } units[] = { { "ms", 1 }, { "s", 1000 }, { "min", 60000 } };
-	char *end;
-	unsigned long n = strtoul(text, &end, 10);
-
-	if (end == text || n > LONGEST_WAIT_MS || text[0] == '-')
-		return 0;
-	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-		if (strcmp(end, units[i].word) == 0)
-			return n * units[i].ms <= LONGEST_WAIT_MS ? (uint32_t)(n * units[i].ms) : 0;
-	}
-	return 0;
-}
-
-/* The lines that come with an answer go to stderr as they are: "file:line: path: reason". */
+/* The lines that come with a refusal go to stderr as they are: "file:line: path: reason". */
 static void copy_report(int fd)
 {
 	char bytes[4096];
 	off_t at = 0;
 	ssize_t n;
 
-	if (fd == -1)
-		return;
 	for (; (n = pread(fd, bytes, sizeof(bytes), at)) > 0; at += n)
 		fwrite(bytes, 1, (size_t)n, stderr);
-	close(fd);
+}
+
+struct control_request master_request(enum control_verb verb)
+{
+	return (struct control_request){ .magic = CONTROL_MAGIC, .verb = verb, .timeout_ms = MASTER_WAIT_MS };
+}
+
+int master_ask(struct ctl *c, const struct control_request *q, struct control_reply *r, int *fd_r)
+{
+	struct err e;
+	int fd;
+
+	if (client_ask_master(c->rundir, q, (int)q->timeout_ms + GRACE_MS, r, &fd, &e) == -1) {
+		ctl_complain("%s", e.text);
+		return 1;
+	}
+	if (r->status == 0 && fd_r != NULL) {
+		*fd_r = fd;
+		return 0;
+	}
+	if (fd != -1) {
+		copy_report(fd);
+		close(fd);
+	}
+	if (r->status != 0)
+		ctl_complain("%s", r->text[0] != '\0' ? r->text : "meshd could not do it");
+	return r->status != 0;
 }
 
 static void print_reply(FILE *to, const json_t *r)
@@ -50,22 +61,14 @@ static void print_reply(FILE *to, const json_t *r)
 		fprintf(to, "generation %lld\n", (long long)json_number(r, "generation"));
 }
 
-static int ask(struct ctl *c, const struct control_request *q)
+/* Asks and shows what is answered. */
+static int order(struct ctl *c, const struct control_request *q)
 {
 	struct control_reply r;
-	struct err e;
 	json_t *facts;
-	int fd;
 
-	if (client_ask_master(c->rundir, q, (int)q->timeout_ms + GRACE_MS, &r, &fd, &e) == -1) {
-		ctl_complain("%s", e.text);
+	if (master_ask(c, q, &r, NULL) != 0)
 		return 1;
-	}
-	copy_report(fd);
-	if (r.status != 0) {
-		ctl_complain("%s", r.text[0] != '\0' ? r.text : "meshd could not do it");
-		return 1;
-	}
 	facts = json_pack("{s:I, s:s}", "generation", (json_int_t)r.generation, "text", r.text);
 	output_facts(c->out, facts, print_reply);
 	json_decref(facts);
@@ -74,24 +77,124 @@ static int ask(struct ctl *c, const struct control_request *q)
 
 int command_reload(struct ctl *c)
 {
-	const char *timeout = ctl_flag(c, "timeout");
-	struct control_request q = { .magic = CONTROL_MAGIC, .verb = CONTROL_RELOAD, .timeout_ms = DEFAULT_WAIT_MS };
+	struct control_request q = master_request(CONTROL_RELOAD);
 
-	if (timeout != NULL && (q.timeout_ms = duration_ms(timeout)) == 0) {
-		ctl_complain("--timeout %s: a time such as 30s is needed, at most 10min", timeout);
+	if (ctl_duration(c, "timeout", RELOAD_MOST_MS, &q.timeout_ms) == -1)
 		return 2;
-	}
 	if (ctl_switch(c, "wait", false))
 		q.flags |= CONTROL_WAIT;
-	return ask(c, &q);
+	return order(c, &q);
 }
 
 int command_intercept_apply(struct ctl *c)
 {
-	return ask(c, &(struct control_request){ .magic = CONTROL_MAGIC, .verb = CONTROL_INTERCEPT_APPLY, .timeout_ms = DEFAULT_WAIT_MS });
+	const struct control_request q = master_request(CONTROL_INTERCEPT_APPLY);
+
+	return order(c, &q);
 }
 
 int command_intercept_clear(struct ctl *c)
 {
-	return ask(c, &(struct control_request){ .magic = CONTROL_MAGIC, .verb = CONTROL_INTERCEPT_CLEAR, .timeout_ms = DEFAULT_WAIT_MS });
+	const struct control_request q = master_request(CONTROL_INTERCEPT_CLEAR);
+
+	return order(c, &q);
+}
+
+/* ---- drain ---- */
+
+/* The one of the flags that is given, in the words of the request; -1: none, several, or too long a name, it is said. */
+static int take_scope(struct ctl *c, char *to, size_t room)
+{
+	static const char *const kinds[] = { "listener", "chain", "cluster", "endpoint" };
+	int given = 0, n = 0;
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		const char *name = ctl_flag(c, kinds[i]);
+
+		if (name == NULL)
+			continue;
+		given++;
+		n = snprintf(to, room, "%s %s", kinds[i], name);
+	}
+	if (ctl_switch(c, "all", false)) {
+		given++;
+		n = snprintf(to, room, "all");
+	}
+	if (given != 1) {
+		ctl_complain("drain: one of --listener, --chain, --cluster, --endpoint and --all is needed");
+		return -1;
+	}
+	if ((size_t)n >= room) {
+		ctl_complain("drain: the name is too long");
+		return -1;
+	}
+	return 0;
+}
+
+int command_drain(struct ctl *c)
+{
+	struct control_request q = master_request(CONTROL_CLOSE);
+
+	q.span_ms = DRAIN_MS;
+	if (take_scope(c, q.name, sizeof(q.name)) == -1 || ctl_duration(c, "over", DRAIN_MOST_MS, &q.span_ms) == -1)
+		return 2;
+	return order(c, &q);
+}
+
+/* ---- crashes ---- */
+
+/* A frame goes to the report before it. */
+static void add_line(json_t *reports, const char *line)
+{
+	const json_t *last = json_array_get(reports, json_array_size(reports) - 1);
+	size_t n = strcspn(line, " ");
+
+	if (*line == ' ' && last != NULL)
+		json_array_append_new(json_object_get(last, "backtrace"), json_string(line + strspn(line, " ")));
+	else
+		json_array_append_new(reports, json_pack("{s:s%, s:s, s:[]}", "time", line, n, "text",
+		    line + n + (line[n] != '\0'), "backtrace"));
+}
+
+static void show_reports(struct output *o, char *text)
+{
+	json_t *reports = json_array(), *report;
+	char *line;
+	size_t i;
+
+	while ((line = strsep(&text, "\n")) != NULL) {
+		if (*line == '\0')
+			continue;
+		output_line(o, words_harmless(line));
+		add_line(reports, line);
+	}
+	json_array_foreach(reports, i, report)
+		output_item(o, report);
+	json_decref(reports);
+}
+
+int command_crashes(struct ctl *c)
+{
+	static const struct list list = { NULL, NULL, 0 };
+	const struct control_request q = master_request(CONTROL_CRASHES);
+	struct control_reply r;
+	char *text = NULL;
+	size_t size;
+	int fd;
+
+	if (master_ask(c, &q, &r, &fd) != 0)
+		return 1;
+	if (fd != -1) {
+		text = words_read(fd, &size);
+		close(fd);
+		if (text == NULL) {
+			ctl_complain("the reports cannot be read: %m");
+			return 1;
+		}
+	}
+	output_head(c->out, &list);
+	show_reports(c->out, text);
+	output_line(c->out, r.text);
+	free(text);
+	return 0;
 }

@@ -2,6 +2,8 @@
 #include "ctl/ctl.h"
 #include "ctl/options.h"
 
+#include <limits.h>
+
 static const struct flag stats_flags[] = {
 	{ "nonzero", NULL, "leave out what is nought", false }, { 0 }
 };
@@ -33,12 +35,36 @@ static const struct flag endpoint_flags[] = {
 static const struct flag all_flags[] = {
 	{ "verbose", NULL, "a row for each filter chain (=false: for each listener)", false }, { 0 }
 };
+static const struct flag connections_flags[] = {
+	{ "listener", "NAME", "of this listener", false },
+	{ "chain", "NAME", "of this filter chain: LISTENER/CHAIN", false },
+	{ "cluster", "NAME", "to this cluster", false },
+	{ "endpoint", "NAME", "to this endpoint: ADDRESS:PORT, alone or after CLUSTER/", false },
+	{ "worker", "N", "of this worker", false },
+	{ "client", "ADDRESS", "from this address, ADDRESS:PORT or prefix", false },
+	{ "older", "TIME", "open for at least so long", false },
+	{ "kill", NULL, "end those that are shown, at once", false },
+	{ "all", NULL, "with --kill and nothing else: all of them", false }, { 0 }
+};
+static const struct flag drain_flags[] = {
+	{ "listener", "NAME", "of this listener", false },
+	{ "chain", "NAME", "of this filter chain: LISTENER/CHAIN", false },
+	{ "cluster", "NAME", "to this cluster", false },
+	{ "endpoint", "NAME", "to this endpoint: CLUSTER/ADDRESS:PORT", false },
+	{ "all", NULL, "all of them", false },
+	{ "over", "TIME", "each ends at some moment within it (default 30s)", false }, { 0 }
+};
 
 static const struct command proxy_config[] = {
 	{ "listener", "l", NULL, command_listener, NULL, 0, 0, listener_flags, "listeners and their filter chains" },
 	{ "cluster", "c", NULL, command_cluster, NULL, 0, 0, cluster_flags, "clusters" },
 	{ "endpoint", "ep", NULL, command_endpoint, NULL, 0, 0, endpoint_flags, "endpoints" },
 	{ "all", "a", NULL, command_all, NULL, 0, 0, all_flags, "all of them" },
+	{ 0 }
+};
+
+static const struct command connections[] = {
+	{ "kill", NULL, NULL, command_connections_kill, "ID...", 1, INT_MAX, NULL, "end these, at once" },
 	{ 0 }
 };
 
@@ -51,10 +77,14 @@ static const struct command intercept[] = {
 static const struct command commands[] = {
 	{ "status", NULL, NULL, command_status, NULL, 0, 0, NULL, "how meshd is, and what needs a look" },
 	{ "stats", NULL, NULL, command_stats, "[FILTER]", 0, 1, stats_flags, "counters whose name matches (a regular expression)" },
+	{ "connections", NULL, connections, command_connections, NULL, 0, 0, connections_flags, "open connections, the oldest first" },
 	{ "proxy-config", "pc", proxy_config, NULL, NULL, 0, 0, NULL, "the configuration in use, as istioctl shows it" },
 	{ "reload", NULL, NULL, command_reload, NULL, 0, 0, reload_flags, "read the configuration anew" },
 	{ "check", NULL, NULL, command_check, "FILE", 1, 1, check_flags, "is this file a good configuration?" },
 	{ "generations", NULL, NULL, command_generations, NULL, 0, 0, NULL, "configurations in use, and by which worker" },
+	{ "drain", NULL, NULL, command_drain, NULL, 0, 0, drain_flags, "end connections, spread over a time" },
+	{ "crashes", NULL, NULL, command_crashes, NULL, 0, 0, NULL, "reports of workers and agents that died" },
+	{ "names", NULL, NULL, command_names, "listener|chain|cluster|endpoint", 1, 1, NULL, "what connections are chosen by" },
 	{ "intercept", NULL, intercept, NULL, NULL, 0, 0, NULL, "the rules that catch traffic" },
 	{ "version", NULL, NULL, command_version, NULL, 0, 0, NULL, "of meshctl and of meshd" },
 	{ 0 }
@@ -63,7 +93,7 @@ static const struct command commands[] = {
 static int help(const struct ctl *c)
 {
 	if (c->command != NULL)
-		options_usage_of(stdout, c->command);
+		options_usage_of(stdout, c);
 	else
 		options_usage(stdout, commands);
 	return 0;
@@ -79,7 +109,7 @@ int main(int argc, char *argv[])
 		return help(&c);
 	if (r == -1) {
 		if (c.command != NULL && c.command->flags != NULL)
-			options_usage_of(stderr, c.command);
+			options_usage_of(stderr, &c);
 		else if (c.command == NULL)
 			options_usage(stderr, commands);
 		return 2;

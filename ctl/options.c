@@ -3,6 +3,7 @@
 
 #include "common/control.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -47,13 +48,60 @@ bool ctl_switch(const struct ctl *c, const char *name, bool otherwise)
 int ctl_port(const struct ctl *c, const char *name)
 {
 	const char *value = ctl_flag(c, name);
-	size_t n = value == NULL ? 0 : strspn(value, "0123456789");
+	uint64_t port;
 
 	if (value == NULL)
 		return 0;
-	if (n > 0 && n <= 5 && value[n] == '\0' && atoi(value) > 0 && atoi(value) <= 65535)
-		return atoi(value);
+	if (ctl_number(value, 65535, &port) && port != 0)
+		return (int)port;
 	ctl_complain("--%s %s: not a port", name, value);
+	return -1;
+}
+
+bool ctl_number(const char *text, uint64_t most, uint64_t *number_r)
+{
+	char *end;
+
+	errno = 0;
+	*number_r = strtoull(text, &end, 10);
+	return *text >= '0' && *text <= '9' && *end == '\0' && errno == 0 && *number_r <= most;
+}
+
+/* As meshd.conf(5) has them.  False: not one, or past `most`. */
+static bool duration_ms(const char *text, uint32_t most, uint32_t *ms_r)
+{
+	static const struct { const char *word; uint32_t ms; } units[] = {
+		{ "ms", 1 }, { "s", 1000 }, { "min", 60000 }, { "h", 3600000 },
+	};
+	size_t n = strspn(text, "0123456789");
+	uint64_t number;
+	char digits[16];
+
+	if (n == 0 || n >= sizeof(digits))
+		return false;
+	memcpy(digits, text, n);
+	digits[n] = '\0';
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		if (strcmp(text + n, units[i].word) != 0)
+			continue;
+		if (!ctl_number(digits, most / units[i].ms, &number))
+			return false;
+		*ms_r = (uint32_t)number * units[i].ms;
+		return true;
+	}
+	return false;
+}
+
+int ctl_duration(const struct ctl *c, const char *name, uint32_t most_ms, uint32_t *ms_r)
+{
+	const char *value = ctl_flag(c, name);
+
+	if (value == NULL || (duration_ms(value, most_ms, ms_r) && *ms_r != 0))
+		return 0;
+	if (most_ms % 3600000 == 0)
+		ctl_complain("--%s %s: a time such as 30s is needed, at most %uh", name, value, most_ms / 3600000);
+	else
+		ctl_complain("--%s %s: a time such as 30s is needed, at most %umin", name, value, most_ms / 60000);
 	return -1;
 }
 
@@ -76,10 +124,15 @@ static void print_command(FILE *to, const struct command *c)
 	fprintf(to, "  %-24s %s\n", left, c->words);
 }
 
-void options_usage_of(FILE *to, const struct command *c)
+void options_usage_of(FILE *to, const struct ctl *ctl)
 {
-	fprintf(to, "usage: meshctl %s%s%s%s%s\n%s\n", c->name, c->sub != NULL ? " COMMAND" : "",
-	    c->flags != NULL ? " [FLAGS]" : "", c->operands != NULL ? " " : "", c->operands != NULL ? c->operands : "", c->words);
+	const struct command *c = ctl->command, *p = ctl->parent;
+
+	fprintf(to, "usage: meshctl %s%s%s", p != NULL ? p->name : "", p != NULL ? " " : "", c->name);
+	if (c->sub != NULL)
+		fputs(c->run == NULL ? " COMMAND" : " [COMMAND]", to);
+	fprintf(to, "%s%s%s\n%s\n", c->flags != NULL ? " [FLAGS]" : "", c->operands != NULL ? " " : "",
+	    c->operands != NULL ? c->operands : "", c->words);
 	for (const struct command *s = c->sub; s != NULL && s->name != NULL; s++)
 		print_command(to, s);
 	for (const struct flag *f = c->flags; f != NULL && f->name != NULL; f++)
@@ -88,7 +141,14 @@ void options_usage_of(FILE *to, const struct command *c)
 
 void options_usage(FILE *to, const struct command *commands)
 {
+	static const struct flag global[] = {
+		{ "r", "RUNDIR", "the folder of meshd's sockets (" RUNDIR_DEFAULT ")", false },
+		{ "o", "FORM", "short, json or yaml", false }, { "h", NULL, "help", false },
+	};
+
 	fputs("usage: meshctl [-r RUNDIR] [-o short|json|yaml] COMMAND ...\n", to);
+	for (size_t i = 0; i < sizeof(global) / sizeof(global[0]); i++)
+		print_flag(to, &global[i]);
 	for (const struct command *c = commands; c->name != NULL; c++)
 		print_command(to, c);
 	fputs("meshctl COMMAND -h says more about one; meshctl(1) says all.\n", to);
@@ -181,6 +241,15 @@ static const struct command *find(const struct command *c, const char *name)
 	return NULL;
 }
 
+static bool any_given(const struct ctl *c)
+{
+	for (int i = 0; i < CTL_FLAGS_MAX; i++) {
+		if (c->given[i] != NULL)
+			return true;
+	}
+	return false;
+}
+
 /* The word that names the command, and where it has them, its subcommand. */
 static int take_words(struct ctl *c, const struct command *commands, const char **form_r, int *argc, char ***argv)
 {
@@ -192,6 +261,11 @@ static int take_words(struct ctl *c, const struct command *commands, const char 
 			return r;
 		*argc -= optind;
 		*argv += optind;
+		if (*argc == 0 && c->command != NULL && c->command->run != NULL) {
+			++*argc;		/* back to the word before: getopt(3) begins after it */
+			--*argv;
+			return 0;
+		}
 		if (*argc == 0) {
 			ctl_complain("%s%sa command is needed", c->command != NULL ? c->command->name : "",
 			    c->command != NULL ? ": " : "");
@@ -201,6 +275,11 @@ static int take_words(struct ctl *c, const struct command *commands, const char 
 			ctl_complain("no command \"%s\"", (*argv)[0]);
 			return -1;
 		}
+		if (any_given(c)) {
+			ctl_complain("%s %s: flags belong after it", c->command->name, found->name);
+			return -1;
+		}
+		c->parent = c->command;
 		c->command = found;
 		commands = found->sub;
 	}

@@ -8,4 +8,5 @@
 int options_parse(struct ctl *c, const struct command *commands, const char **form_r, int argc, char *argv[]);
 
 void options_usage(FILE *, const struct command *commands);
-void options_usage_of(FILE *, const struct command *);
+/* Of c->command. */
+void options_usage_of(FILE *, const struct ctl *c);

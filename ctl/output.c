@@ -48,6 +48,11 @@ void output_item(struct output *o, const json_t *item)
 	o->form->item(o, item);
 }
 
+void output_line(struct output *o, const char *text)
+{
+	o->form->line(o, text);
+}
+
 void output_stat(struct output *o, const char *name, json_int_t value)
 {
 	o->form->stat(o, name, value);

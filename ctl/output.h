@@ -24,6 +24,8 @@ struct output_form {
 	void (*row)(struct output *, const char *const *cells);
 	/* Borrowed. */
 	void (*item)(struct output *, const json_t *);
+	/* A line of words, for people only. */
+	void (*line)(struct output *, const char *text);
 	void (*stat)(struct output *, const char *name, json_int_t value);
 	/* A document that is no list: `print` puts it in words. */
 	void (*facts)(struct output *, const json_t *, void (*print)(FILE *, const json_t *));
@@ -38,6 +40,7 @@ int output_close(struct output **);
 void output_head(struct output *, const struct list *);
 void output_row(struct output *, const char *const *cells);
 void output_item(struct output *, const json_t *);
+void output_line(struct output *, const char *text);
 void output_stat(struct output *, const char *name, json_int_t value);
 void output_facts(struct output *, const json_t *, void (*print)(FILE *, const json_t *));
 

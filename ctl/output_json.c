@@ -27,6 +27,12 @@ static void doc_item(struct output *o, const json_t *item)
 	json_array_append_new(o->list, json_deep_copy(item));
 }
 
+static void doc_line(struct output *o, const char *text)
+{
+	(void)o;
+	(void)text;
+}
+
 static void doc_stat(struct output *o, const char *name, json_int_t value)
 {
 	json_array_append_new(o->list, json_pack("{s:s, s:I}", "name", name, "value", value));
@@ -45,7 +51,7 @@ static int json_tail(struct output *o)
 	int r = 0;
 
 	if (o->document != NULL) {
-		r = json_dumpf(o->document, o->to, JSON_INDENT(4));
+		r = json_dumpf(o->document, o->to, JSON_INDENT(4) | JSON_REAL_PRECISION(6));
 		fputc('\n', o->to);
 	}
 	json_decref(o->document);
@@ -61,9 +67,9 @@ static int yaml_tail(struct output *o)
 }
 
 const struct output_form output_json = {
-	"json", NULL, doc_head, doc_row, doc_item, doc_stat, doc_facts, json_tail,
+	"json", NULL, doc_head, doc_row, doc_item, doc_line, doc_stat, doc_facts, json_tail,
 };
 
 const struct output_form output_yaml = {
-	"yaml", NULL, doc_head, doc_row, doc_item, doc_stat, doc_facts, yaml_tail,
+	"yaml", NULL, doc_head, doc_row, doc_item, doc_line, doc_stat, doc_facts, yaml_tail,
 };

@@ -43,6 +43,12 @@ static void text_item(struct output *o, const json_t *item)
 	(void)item;
 }
 
+static void text_line(struct output *o, const char *text)
+{
+	flush_table(o);
+	fprintf(o->to, "%s\n", text);
+}
+
 /* Into a pipe it is Envoy's "name: value"; on a terminal the values stand below each other. */
 static void text_stat(struct output *o, const char *name, json_int_t value)
 {
@@ -67,5 +73,5 @@ static void text_facts(struct output *o, const json_t *facts, void (*print)(FILE
 }
 
 const struct output_form output_text = {
-	"short", "text", text_head, text_row, text_item, text_stat, text_facts, flush_table,
+	"short", "text", text_head, text_row, text_item, text_line, text_stat, text_facts, flush_table,
 };

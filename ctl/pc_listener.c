@@ -117,20 +117,44 @@ static void match_of(const json_t *chain, struct line *to)
 		put(to, "ALL");
 }
 
+/* "Clusters: v1 (80), v2 (20)"; istioctl shows nothing of them. */
+static void weighted_clusters(const json_t *clusters, struct line *to)
+{
+	const json_t *one;
+	char weight[32];
+	size_t i;
+
+	json_array_foreach(clusters, i, one) {
+		put(to, i > 0 ? ", " : "Clusters: ");
+		put(to, json_text(one, "name"));
+		snprintf(weight, sizeof(weight), " (%lld)", (long long)json_number(one, "weight"));
+		put(to, weight);
+	}
+}
+
+static void tcp_proxy_destination(const json_t *proxy, struct line *to)
+{
+	const char *cluster = json_text(proxy, "cluster");
+
+	if (*cluster == '\0') {
+		weighted_clusters(json_at(proxy, "weighted_clusters", "clusters", NULL), to);
+		return;
+	}
+	/* istioctl's rule for PassthroughCluster, BlackHoleCluster and their like */
+	if (strstr(cluster, "Cluster") == NULL)
+		put(to, "Cluster: ");
+	put(to, cluster);
+}
+
 static void destination_of(const json_t *chain, struct line *to)
 {
 	const json_t *filter;
 	size_t i;
 
 	json_array_foreach(json_object_get(chain, "filters"), i, filter) {
-		const char *cluster = json_text(json_object_get(filter, "typed_config"), "cluster");
-
 		if (!is_filter(filter, "TcpProxy"))
 			continue;
-		/* istioctl's rule for PassthroughCluster, BlackHoleCluster and their like */
-		if (strstr(cluster, "Cluster") == NULL)
-			put(to, "Cluster: ");
-		put(to, cluster);
+		tcp_proxy_destination(json_object_get(filter, "typed_config"), to);
 		return;
 	}
 	put(to, "Non-HTTP/Non-TCP");

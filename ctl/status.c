@@ -3,24 +3,15 @@
 #include "ctl/ctl.h"
 #include "ctl/json.h"
 #include "ctl/table.h"
+#include "ctl/words.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* "2d3h", "1h1m", "3m5s", "12s": the two largest units. */
-static const char *age_text(json_int_t seconds, char to[32])
+/* Of a time in seconds that another program says. */
+static const char *age_text(json_int_t seconds, char to[WORDS_MAX])
 {
-	long long s = seconds < 0 ? 0 : seconds;
-
-	if (s >= 86400)
-		snprintf(to, 32, "%lldd%lldh", s / 86400, s % 86400 / 3600);
-	else if (s >= 3600)
-		snprintf(to, 32, "%lldh%lldm", s / 3600, s % 3600 / 60);
-	else if (s >= 60)
-		snprintf(to, 32, "%lldm%llds", s / 60, s % 60);
-	else
-		snprintf(to, 32, "%llds", s);
-	return to;
+	return words_age(seconds < 0 ? 0 : (uint64_t)seconds * 1000, to);
 }
 
 static void number_cell(struct table *t, json_int_t n, bool dash)
@@ -31,9 +22,16 @@ static void number_cell(struct table *t, json_int_t n, bool dash)
 	table_cell(t, dash ? "-" : text);
 }
 
+static void lag_cell(struct table *t, json_int_t ms, bool dash)
+{
+	char text[WORDS_MAX];
+
+	table_cell(t, dash ? "-" : words_age(ms < 0 ? 0 : (uint64_t)ms, text));
+}
+
 static void print_workers(FILE *to, const json_t *workers)
 {
-	static const char *const headings[] = { "WORKER", "PID", "GENERATION", "CONNECTIONS", "ACCEPTED", "DEATHS" };
+	static const char *const headings[] = { "WORKER", "PID", "GENERATION", "CONNECTIONS", "ACCEPTED", "LAG", "DEATHS" };
 	struct table *t = table_new(3);
 	const json_t *w;
 	size_t i;
@@ -51,6 +49,7 @@ static void print_workers(FILE *to, const json_t *workers)
 		number_cell(t, json_number(w, "generation"), json_number(w, "generation") == 0);
 		number_cell(t, json_number(w, "connections"), gone);
 		number_cell(t, json_number(w, "accepted"), false);
+		lag_cell(t, json_number(w, "lag_ms"), gone);
 		number_cell(t, json_number(w, "deaths"), false);
 		table_row_end(t);
 	}
@@ -69,22 +68,64 @@ static void print_interception(FILE *to, const json_t *i)
 	    (long long)json_number(i, "inbound_port"));
 }
 
+/* Of each reason what it says; "nothing" where all are nought. */
+static void print_shed(FILE *to, const json_t *shed)
+{
+	static const struct { const char *key, *words; } reasons[] = {
+		{ "descriptors", "for want of descriptors" }, { "memory", "for want of memory" },
+		{ "lag", "while the loop lagged" },
+		{ "no_local_port", "for want of a local port" }, { "total_limit", "over the limit of all" },
+		{ "listener_limit", "over a listener's limit" }, { "cluster_limit", "over a cluster's limit" },
+		{ "log_lines", "lines of the log" },
+	};
+	const char *between = "shed: ";
+
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+		if (json_number(shed, reasons[i].key) == 0)
+			continue;
+		fprintf(to, "%s%lld %s", between, (long long)json_number(shed, reasons[i].key), reasons[i].words);
+		between = ", ";
+	}
+	fputs(between[0] == 's' ? "shed: nothing\n" : "\n", to);
+}
+
+static void print_connections(FILE *to, const json_t *c)
+{
+	const json_t *imbalance = json_object_get(c, "imbalance"), *limit = json_object_get(c, "limit");
+
+	fprintf(to, "connections: %lld open", (long long)json_number(c, "open"));
+	if (json_is_integer(limit))
+		fprintf(to, " of %lld", (long long)json_integer_value(limit));
+	fprintf(to, ", spread by %s", json_text(c, "spread"));
+	if (json_is_number(imbalance))
+		fprintf(to, ", busiest/mean %.2f", json_number_value(imbalance));
+	fputc('\n', to);
+}
+
+static void print_orphaned(FILE *to, const json_t *o)
+{
+	char left[WORDS_MAX];
+
+	if (json_is_object(o))
+		fprintf(to, "orphaned: the master is gone since %s, workers serve until %s (%s more)\n", json_text(o, "since"),
+		    json_text(o, "serves_until"), age_text(json_number(o, "left_s"), left));
+}
+
 static void print_status(FILE *to, const json_t *s)
 {
 	const json_t *g = json_object_get(s, "generation"), *r = json_object_get(s, "reloads"), *problem;
-	const json_t *shed = json_object_get(s, "shed");
-	char age[32];
+	char age[WORDS_MAX];
 	size_t i;
 
 	fprintf(to, "meshd %s, node %s, %s, pid %lld, up %s\n", json_text(s, "version"), json_text(s, "node"),
 	    json_text(s, "state"), (long long)json_number(s, "pid"), age_text(json_number(s, "uptime_s"), age));
+	print_orphaned(to, json_object_get(s, "orphaned"));
 	fprintf(to, "generation %lld (%.12s) of %s, %s old\n", (long long)json_number(g, "number"), json_text(g, "digest"),
 	    json_text(g, "source"), age_text(json_number(g, "age_s"), age));
 	print_interception(to, json_object_get(s, "interception"));
 	fprintf(to, "reloads: %lld ok, %lld failed\n", (long long)json_number(r, "ok"), (long long)json_number(r, "failed"));
-	fprintf(to, "shed: %lld for want of descriptors, %lld for want of memory; lines of the log lost: %lld\n",
-	    (long long)json_number(shed, "descriptors"), (long long)json_number(shed, "memory"),
-	    (long long)json_number(shed, "log_lines"));
+	print_shed(to, json_object_get(s, "shed"));
+	print_connections(to, json_object_get(s, "connections"));
 	print_workers(to, json_object_get(s, "workers"));
 	json_array_foreach(json_object_get(s, "problems"), i, problem)
 		fprintf(to, "problem: %s\n", json_string_value(problem) != NULL ? json_string_value(problem) : "?");
@@ -120,7 +161,7 @@ static void workers_text(const json_t *workers, char *to, size_t room)
 
 static void print_generation(struct output *o, const json_t *g)
 {
-	char number[32], digest[16], size[24], age[32], workers[256];
+	char number[32], digest[16], size[24], age[WORDS_MAX], workers[256];
 	const char *cells[] = { number, digest, size, age, workers, json_text(g, "source") };
 
 	snprintf(number, sizeof(number), "%lld%s", (long long)json_number(g, "number"),

@@ -98,7 +98,7 @@ static void print_value(const json_t *j, FILE *to, int depth, bool at_start)
 		if (json_is_string(j))
 			print_text(json_string_value(j), to);
 		else
-			json_dumpf(j, to, JSON_ENCODE_ANY);
+			json_dumpf(j, to, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
 		fputc('\n', to);
 	}
 }

@@ -353,7 +353,8 @@ static void late(void *arg)
 	step(arg);
 }
 
-static void begin(struct reload *r)
+/* False: a load was due, and meshd-conf did not start. */
+static bool begin(struct reload *r)
 {
 	const struct master *m = r->m;
 	struct confrun_options o = {
@@ -364,14 +365,14 @@ static void begin(struct reload *r)
 	int report;
 
 	if (r->run != NULL || r->asked == r->answering || (m->phase != PHASE_LOADING && m->phase != PHASE_RUNNING))
-		return;
+		return true;
 	r->answering = r->asked;
 	if (m->phase == PHASE_RUNNING) {
 		notify_reloading();
 		master_reopen_log(r->m);	/* whatever becomes of the load: this is how logrotate(8) asks */
 	}
 	if (confrun_start(&o, &r->run, &e) == 0)
-		return;
+		return true;
 	r->run = NULL;
 	log_error("%s", e.text);
 	report = make_report(e.text);
@@ -380,6 +381,7 @@ static void begin(struct reload *r)
 		close(report);
 	if (m->phase == PHASE_RUNNING)
 		notify_ready("running, generation %llu", (unsigned long long)generation_number(m->generations));
+	return false;
 }
 
 /* confrun's descriptors come and go while it runs. */
@@ -389,7 +391,8 @@ static void refresh(void *arg)
 	struct pollfd fds[2] = { { .fd = -1 }, { .fd = -1 } };
 	int timeout_ms = CONFRUN_DEADLINE_MS;
 
-	begin(r);
+	if (!begin(r))
+		alarm_set(&r->m->loop, &r->deadline, 0);	/* what that has changed does not wait for an event */
 	if (r->run == NULL)
 		return;
 	confrun_poll(r->run, fds, &timeout_ms);

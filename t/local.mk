@@ -15,17 +15,24 @@ unit_common_LDADD = common/libcommon.a $(CRITERION_LIBS)
 unit_worker_SOURCES = %D%/unit/worker/accesslog.c %D%/unit/worker/wheel.c
 unit_worker_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) $(URING_CFLAGS) -Wno-shadow
 unit_worker_LDADD = worker/libworker.a common/libcommon.a $(CRITERION_LIBS)
-unit_agent_SOURCES = %D%/unit/agent/agent.c %D%/unit/agent/answers.c %D%/unit/agent/fixture.c %D%/unit/agent/fixture.h \
-	%D%/unit/agent/logs.c
+unit_agent_SOURCES = %D%/unit/agent/agent.c %D%/unit/agent/answers.c %D%/unit/agent/corrupt.c \
+	%D%/unit/agent/fixture.c %D%/unit/agent/fixture.h %D%/unit/agent/logs.c
 unit_agent_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) $(JANSSON_CFLAGS) -Wno-shadow
 unit_agent_LDADD = agent/libagent.a common/libcommon.a $(CRITERION_LIBS) $(MICROHTTPD_LIBS) $(JANSSON_LIBS) $(PCRE2_LIBS)
 unit_conf_SOURCES = %D%/unit/conf/try.c %D%/unit/conf/try.h \
-	%D%/unit/conf/check.c %D%/unit/conf/confrun.c %D%/unit/conf/keys.c %D%/unit/conf/samples.c %D%/unit/conf/source.c
+	%D%/unit/conf/big.c %D%/unit/conf/check.c %D%/unit/conf/confrun.c %D%/unit/conf/image.c %D%/unit/conf/keys.c %D%/unit/conf/samples.c \
+	%D%/unit/conf/source.c %D%/unit/conf/turns.c
 unit_conf_CPPFLAGS = $(AM_CPPFLAGS) -DTEST_SRCDIR='"$(abs_top_srcdir)"'
 unit_conf_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) -Wno-shadow
 unit_conf_LDADD = conf/libconf.a common/libcommon.a $(CRITERION_LIBS) $(LIBCONFIG_LIBS) $(CRYPTO_LIBS)
-unit_ctl_SOURCES = %D%/unit/ctl/forms.c %D%/unit/ctl/meshctl.c %D%/unit/ctl/name.c %D%/unit/ctl/reload.c %D%/unit/ctl/table.c \
+# Stands in for meshd-conf, in unit-conf and in the flow tests.
+check_PROGRAMS += confined
+confined_SOURCES = %D%/unit/conf/confined.c
+confined_LDADD = conf/libconf.a common/libcommon.a $(SECCOMP_LIBS)
+unit_ctl_SOURCES = %D%/unit/ctl/completion.c %D%/unit/ctl/connections.c %D%/unit/ctl/fake.c %D%/unit/ctl/fake.h \
+	%D%/unit/ctl/forms.c %D%/unit/ctl/meshctl.c %D%/unit/ctl/name.c %D%/unit/ctl/reload.c %D%/unit/ctl/table.c %D%/unit/ctl/words.c \
 	%D%/unit/agent/fixture.c %D%/unit/agent/fixture.h
+unit_ctl_CPPFLAGS = $(AM_CPPFLAGS) -DTEST_SRCDIR='"$(abs_top_srcdir)"'
 unit_ctl_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) $(JANSSON_CFLAGS) -Wno-shadow
 unit_ctl_LDADD = ctl/libctl.a common/libcommon.a $(CRITERION_LIBS) $(JANSSON_LIBS) $(CURL_LIBS)
 unit_master_SOURCES = %D%/unit/master/cpus.c %D%/unit/master/crashes.c %D%/unit/master/publish.c %D%/unit/master/rollback.c %D%/unit/master/rules.c \
@@ -40,7 +47,7 @@ mover_SOURCES = %D%/flow/mover.c
 EXTRA_DIST += %D%/run-unit %D%/include-rule.sh %D%/ldd-rule.sh %D%/manual.sh %D%/demo \
 	%D%/flow/conftest.py %D%/flow/lib/__init__.py %D%/flow/lib/hosts.py %D%/flow/lib/mesh.py %D%/flow/lib/meshd.py \
 	%D%/flow/lib/programs.py %D%/flow/lib/traffic.py \
-	%D%/flow/test_death.py %D%/flow/test_lifecycle.py %D%/flow/test_programs.py %D%/flow/test_readme.py \
+	%D%/flow/test_conf.py %D%/flow/test_death.py %D%/flow/test_lifecycle.py %D%/flow/test_programs.py %D%/flow/test_readme.py \
 	%D%/flow/test_reload.py %D%/flow/test_routes.py %D%/flow/test_shortage.py %D%/flow/test_tunnel.py
 
 check-local: $(check_PROGRAMS) meshd
@@ -49,7 +56,7 @@ check-local: $(check_PROGRAMS) meshd
 
 # Real programs in network namespaces: needs root, Debian's pytest, and the servers that bootstrap.sh installs.
 # FLOW="-k redis" chooses; MESHD_LONG=1 takes the long forms.
-check-flow: all mover
+check-flow: all mover confined
 	case "$(HOUSE_CFLAGS)" in *fsanitize*) MESHD_SANITIZED=1; export MESHD_SANITIZED ;; esac; \
 	MESHD_BUILD=$(abs_top_builddir) PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -q -rs -p no:cacheprovider \
 		--tb=short $(FLOW) $(abs_top_srcdir)/t/flow

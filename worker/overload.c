@@ -1,10 +1,10 @@
 /* Shedding and giving back: see overload.h. */
 #include "worker/overload.h"
 
+#include "worker/control.h"
 #include "worker/worker.h"
 
 #include <malloc.h>
-#include <sys/resource.h>
 
 #define DESCRIPTORS_EACH    2		/* client and endpoint */
 #define BURST		    256		/* connections: fewer leave nothing worth a call */
@@ -12,9 +12,6 @@
 
 void overload_init(struct worker *w)
 {
-	struct rlimit rl;
-
-	w->overload.descriptors = getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur != RLIM_INFINITY ? rl.rlim_cur : UINT64_MAX;
 	w->overload.second_ms = w->loop.now_ms;
 }
 
@@ -24,8 +21,8 @@ static bool descriptors_are_short(const struct worker *w)
 	uint64_t used = live_get(&w->block->gauge[WORKER_G_connections]) * DESCRIPTORS_EACH +
 	    live_get(&w->block->gauge[WORKER_G_pipes]) * 2;
 
-	return w->overload.descriptors > 2 * DESCRIPTORS_RESERVE &&
-	    used + DESCRIPTORS_EACH + DESCRIPTORS_RESERVE > w->overload.descriptors;
+	return w->descriptors > 4 * DESCRIPTORS_RESERVE &&
+	    used + DESCRIPTORS_EACH + DESCRIPTORS_RESERVE + control_reserve(w) > w->descriptors;
 }
 
 bool overload_sheds(struct worker *w)

@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 #include <jansson.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,6 +135,26 @@ Test(agent, slow_clients_hold_up_nobody)
 	expect("/ready", "LIVE\n");
 }
 
+/* All of them go at once, seen in one turn of its loop: it takes the next one. */
+Test(agent, it_serves_again_after_it_was_full)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	int clients[32];
+
+	snprintf(un.sun_path, sizeof(un.sun_path), "%s/admin.sock", f.folder);
+	for (unsigned i = 0; i < 32; i++) {
+		clients[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		cr_assert_eq(connect(clients[i], (struct sockaddr *)&un, sizeof(un)), 0);
+	}
+	for (unsigned i = 2; i < 10; i++)
+		fixture_send(&f, WIRE_IMAGE, i, fixture_image(i));	/* turns, in which it takes them */
+	cr_assert_eq(kill(f.agent, SIGSTOP), 0);
+	for (unsigned i = 0; i < 32; i++)
+		close(clients[i]);
+	cr_assert_eq(kill(f.agent, SIGCONT), 0);
+	expect("/ready", "LIVE\n");
+}
+
 /* As logrotate has it: the old file is moved, the master sends a new one, later none. */
 Test(agent, the_log_goes_to_another_file_and_to_none)
 {
@@ -190,4 +211,34 @@ Test(agent, it_ends_after_its_master)
 	close(f.control);
 	expect("/meshd/status", "the master is gone");
 	cr_assert_eq(fixture_wait(&f), 0);
+}
+
+/* Workers serve for orphan_timeout, and so does the agent: lines are written until the last of them has ended. */
+Test(agent, it_outlives_its_master_as_long_as_the_workers)
+{
+	char got[64] = "";
+
+	fixture_send(&f, WIRE_IMAGE, 2, fixture_image_orphan(100, 600000));
+	close(f.control);
+	expect("/meshd/status", "\"serves_until\": \"2");
+	expect("/meshd/status", "\"state\": \"LIVE\"");
+	cr_assert_eq(write(f.pipes[0], "an orphan's\n", 12), 12);
+	close(f.pipes[0]);
+	close(f.pipes[1]);
+	cr_assert_eq(fixture_wait(&f), 0, "it ends when the pipes have ended");
+	cr_assert_eq(read(f.logfile, got, sizeof(got) - 1), 12);
+	cr_expect_str_eq(got, "an orphan's\n");
+}
+
+Test(agent, it_answers_the_watchdog)
+{
+	const struct wire ping = { .type = WIRE_PING, .number = 0x123456789abcdef };
+	struct pollfd p = { .fd = f.control, .events = POLLIN };
+	struct wire m;
+
+	cr_assert_eq(wire_send(f.control, &ping, -1), 0);
+	cr_assert_eq(poll(&p, 1, 10000), 1);
+	cr_assert_eq(wire_receive(f.control, &m, NULL), 1);
+	cr_expect_eq(m.type, WIRE_PONG);
+	cr_expect_eq(m.number, ping.number);
 }

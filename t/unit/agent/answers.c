@@ -1,6 +1,7 @@
 /* agent/answers.h: names and sums of statistics, filters, what a dump says; without a process. */
 #include "agent/admin.h"
 #include "agent/answers.h"
+#include "agent/text.h"
 #include "common/stats.h"
 #include "t/unit/agent/fixture.h"
 
@@ -212,6 +213,180 @@ Test(answers, the_dump_says_what_the_image_says)
 	cr_expect_str_eq(cluster, "BlackHoleCluster");
 	cr_expect_str_eq(last, "1.500s");
 	cr_expect_null(json_object_get(json_array_get(json_object_get(listener, "filter_chains"), 1), "filter_chain_match"));
+	json_decref(j);
+}
+
+/* The object of a dump at this path, borrowed; the names end with NULL, an index is "0". */
+static json_t *at(json_t *j, const char *const *path)
+{
+	for (; *path != NULL; path++)
+		j = json_is_array(j) ? json_array_get(j, (size_t)atoi(*path)) : json_object_get(j, *path);
+	return j;
+}
+
+#define AT(j, ...) at(j, (const char *const []){ __VA_ARGS__, NULL })
+#define CLUSTER(j, n) AT(j, "configs", "1", "dynamic_active_clusters", n, "cluster")
+#define PROXY(j, l, c) AT(j, "configs", "2", "dynamic_listeners", l, "active_state", "listener", "filter_chains", c, \
+	"filters", "0", "typed_config")
+
+static void expect_json(json_t *got, const char *expected)
+{
+	json_t *want = json_loads(expected, JSON_DECODE_ANY, NULL);
+	char *text = json_dumps(got, JSON_ENCODE_ANY);
+
+	cr_assert_not_null(want, "%s", expected);
+	cr_expect(json_equal(got, want), "%s instead of %s", text, expected);
+	free(text);
+	json_decref(want);
+}
+
+Test(answers, limits_and_weights_have_envoys_names)
+{
+	json_t *j = document("/config_dump");
+
+	expect_json(PROXY(j, "1", "1"), "{\"@type\": \"type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy\","
+	    "\"stat_prefix\": \"both\", \"idle_timeout\": \"0s\", \"max_connect_attempts\": 3,"
+	    "\"max_downstream_connection_duration\": \"90s\", \"weighted_clusters\": {\"clusters\": ["
+	    "{\"name\": \"PassthroughCluster\", \"weight\": 80}, {\"name\": \"outbound|3306||mysql\", \"weight\": 20}]}}");
+	cr_expect_null(json_object_get(PROXY(j, "0", "0"), "weighted_clusters"));
+	cr_expect_null(json_object_get(PROXY(j, "0", "0"), "max_downstream_connection_duration"));
+	expect_json(AT(CLUSTER(j, "2"), "lb_policy"), "\"LEAST_REQUEST\"");
+	expect_json(AT(CLUSTER(j, "2"), "circuit_breakers"), "{\"thresholds\": [{\"max_connections\": 50}]}");
+	expect_json(AT(CLUSTER(j, "2"), "load_assignment", "endpoints", "0", "lb_endpoints", "0", "load_balancing_weight"), "3");
+	expect_json(AT(CLUSTER(j, "1"), "lb_policy"), "\"CLUSTER_PROVIDED\"");
+	cr_expect_null(AT(CLUSTER(j, "1"), "circuit_breakers"));
+	expect_json(AT(j, "configs", "0", "bootstrap", "layered_runtime", "layers", "0", "static_layer"),
+	    "{\"overload.global_downstream_max_connections\": 5000,"
+	    "\"envoy.resource_limits.listener.virtualOutbound.connection_limit\": 1000}");
+	json_decref(j);
+}
+
+Test(answers, an_unnamed_chain_has_no_name)
+{
+	json_t *j = document("/config_dump");
+	static const char *const chains[] = {
+		"configs", "2", "dynamic_listeners", "0", "active_state", "listener", "filter_chains", "0", NULL
+	};
+
+	cr_expect_not_null(at(j, chains));
+	cr_expect_null(json_object_get(at(j, chains), "name"));
+	json_decref(j);
+}
+
+Test(answers, clusters_say_weight_limit_and_what_is_open)
+{
+	const struct query q = { 0 };
+	char *body;
+	json_t *j;
+
+	live_set(&row(0, FIX_E_V4)->gauge[ENDPOINT_G_cx_active], 5);
+	live_set(&row(1, FIX_E_V4)->gauge[ENDPOINT_G_cx_active], 2);
+	body = ask("/clusters", &q, 200);
+	cr_expect(has(body, "outbound|3306||mysql::127.0.0.1:3306::cx_active::7\n"), "%s", body);
+	cr_expect(has(body, "outbound|3306||mysql::127.0.0.1:3306::weight::3\n"), "%s", body);
+	cr_expect(has(body, "outbound|3306||mysql::default_priority::max_connections::50\n"), "%s", body);
+	cr_expect(!has(body, "BlackHoleCluster::default_priority"), "%s", body);
+	free(body);
+	j = document("/clusters");
+	expect_json(AT(j, "cluster_statuses", "2", "circuit_breakers"), "{\"thresholds\": [{\"max_connections\": 50}]}");
+	expect_json(AT(j, "cluster_statuses", "2", "host_statuses", "0", "weight"), "3");
+	expect_json(AT(j, "cluster_statuses", "2", "host_statuses", "0", "stats", "0", "value"), "7");
+	json_decref(j);
+}
+
+Test(answers, names_are_those_of_live)
+{
+	json_t *j = document("/meshd/names");
+
+	expect_json(j, "{\"listeners\": [\"198.51.100.9_3306\", \"virtualOutbound\"], \"chains\": [\"198.51.100.9_3306/any\","
+	    "\"virtualOutbound/virtualOutbound-blackhole\", \"virtualOutbound/virtualOutbound-catchall-tcp\"],"
+	    "\"clusters\": [\"BlackHoleCluster\", \"PassthroughCluster\", \"outbound|3306||mysql\"],"
+	    "\"endpoints\": [\"outbound|3306||mysql/127.0.0.1:3306\", \"outbound|3306||mysql/[::1]:3306\"]}");
+	json_decref(j);
+}
+
+/* ---- status ---- */
+
+struct load_case {
+	int64_t open[2];		/* of each worker; less than none while one is replaced */
+	double imbalance;		/* -1: null */
+};
+
+ParameterizedTestParameters(answers, imbalance)
+{
+	static struct load_case cases[] = {
+		{ { 0, 0 }, -1 }, { { 4, 4 }, 1 }, { { 6, 2 }, 1.5 }, { { 5, 0 }, 2 }, { { -3, 5 }, 2 }, { { -3, 0 }, -1 },
+		{ { INT64_MAX, INT64_MAX }, 1 },
+	};
+
+	return cr_make_param_array(struct load_case, cases, sizeof(cases) / sizeof(cases[0]));
+}
+
+ParameterizedTest(struct load_case *c, answers, imbalance, .init = begin, .fini = end)
+{
+	json_t *j, *got;
+
+	for (unsigned w = 0; w < 2; w++)
+		live_set(&a.live.blocks[w].gauge[WORKER_G_connections], (uint64_t)c->open[w]);
+	j = document("/meshd/status");
+	got = AT(j, "connections", "imbalance");
+	if (c->imbalance < 0)
+		cr_expect(json_is_null(got));
+	else
+		cr_expect_float_eq(json_real_value(got), c->imbalance, 1e-6, "%f", json_real_value(got));
+	json_decref(j);
+}
+
+Test(answers, status_says_spread_limits_and_what_was_shed)
+{
+	json_t *j = document("/meshd/status");
+
+	expect_json(AT(j, "connections"), "{\"open\": 0, \"limit\": 5000, \"spread\": \"hash\", \"imbalance\": null}");
+	expect_json(AT(j, "orphaned"), "null");
+	expect_json(AT(j, "problems"), "[]");
+	json_decref(j);
+
+	live_set(&a.live.head->spread, 1);
+	live_set(&a.live.blocks[0].counter[WORKER_C_shed_memory], 1);
+	live_set(&a.live.blocks[1].counter[WORKER_C_shed_lag], 7);
+	live_set(&a.live.blocks[1].gauge[WORKER_G_lag_ms], 120);
+	live_set(&row(0, FIX_L_OUT)->counter[LISTENER_C_cx_overflow], 2);
+	live_set(&row(1, FIX_L_MYSQL)->counter[LISTENER_C_cx_overflow], 1);
+	live_set(&row(1, FIX_L_OUT)->counter[LISTENER_C_cx_global_overflow], 4);
+	live_set(&row(1, FIX_C_MYSQL)->counter[CLUSTER_C_cx_overflow], 5);
+	live_set(&row(0, FIX_C_MYSQL)->counter[CLUSTER_C_cx_no_port], 6);
+	j = document("/meshd/status");
+	expect_json(AT(j, "connections", "spread"), "\"bpf\"");
+	expect_json(AT(j, "workers", "1", "lag_ms"), "120");
+	expect_json(AT(j, "shed"), "{\"descriptors\": 0, \"memory\": 1, \"lag\": 7, \"listener_limit\": 3, \"total_limit\": 4,"
+	    "\"cluster_limit\": 5, \"no_local_port\": 6, \"log_lines\": 0}");
+	expect_json(AT(j, "problems"), "[\"connections shed for want of memory: 1\","
+	    "\"connections shed while the event loop lagged behind: 7\", \"connections refused over max_connections: 4\","
+	    "\"connections refused over max_connections of a listener: 3\","
+	    "\"connections refused over max_connections of a cluster: 5\", \"connects that found no local port: 6\"]");
+	json_decref(j);
+}
+
+/* Serving on without a master is not draining; it is once orphan_timeout has passed. */
+Test(answers, orphans_serve_and_then_drain)
+{
+	int image = fixture_image_orphan(100, 60000);
+	struct err e;
+	json_t *j;
+
+	cr_assert_eq(agent_adopt(&a, image, 1, &e), 0, "%s", e.text);
+	close(image);
+	a.ending = true;
+	a.orphan_ns = text_now_ns() - 10 * 1000000000ull;
+	j = document("/meshd/status");
+	expect_json(AT(j, "state"), "\"LIVE\"");
+	expect_json(AT(j, "orphaned", "left_s"), "50");
+	expect_json(AT(j, "problems"), "[\"the master is gone: workers serve for 50 s more, then drain\"]");
+	json_decref(j);
+	a.orphan_ns -= 60 * 1000000000ull;
+	j = document("/meshd/status");
+	expect_json(AT(j, "state"), "\"DRAINING\"");
+	expect_json(AT(j, "orphaned", "left_s"), "0");
 	json_decref(j);
 }
 

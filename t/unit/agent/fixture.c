@@ -63,7 +63,7 @@ static void put_listeners(struct build *b)
 		  .buffer_limit_bytes = 1048576 },
 		{ .name = put_text(b, "virtualOutbound"), .name_index = FIX_L_OUT, .first_bind = 1, .bind_count = 2,
 		  .first_match = 1, .match_count = 2, .first_chain = 1, .chain_count = 2, .kind = LISTENER_VIRTUAL_OUTBOUND,
-		  .direction = DIRECTION_OUTBOUND, .backlog = 1024, .buffer_limit_bytes = 1048576 },
+		  .direction = DIRECTION_OUTBOUND, .backlog = 1024, .buffer_limit_bytes = 1048576, .max_connections = 1000 },
 	};
 	const struct image_bind binds[] = {
 		{ .addr = address("198.51.100.9:3306") },
@@ -96,13 +96,14 @@ static void put_chains(struct build *b)
 		{ .name = put_text(b, "virtualOutbound-catchall-tcp"), .name_index = FIX_H_PASS, .first_filter = 2, .filter_count = 1 },
 	};
 	const struct image_filter filters[] = { { 0, 0 }, { 0, 1 }, { 0, 2 } };
-	const struct image_target targets[] = { { 2, 1 }, { 0, 1 }, { 1, 1 } };
+	const struct image_target targets[] = { { 2, 1 }, { 0, 1 }, { 1, 80 }, { 2, 100 } };
 	const struct image_tcp_proxy proxies[] = {
 		{ .first_target = 0, .target_count = 1, .max_connect_attempts = 1, .stat_prefix = put_text(b, "outbound|3306||mysql"),
 		  .idle_timeout_ms = 3600000 },
 		{ .first_target = 1, .target_count = 1, .max_connect_attempts = 1, .stat_prefix = put_text(b, "both"),
 		  .idle_timeout_ms = 1500 },
-		{ .first_target = 2, .target_count = 1, .max_connect_attempts = 1, .stat_prefix = put_text(b, "both") },
+		{ .first_target = 2, .target_count = 2, .max_connect_attempts = 3, .stat_prefix = put_text(b, "both"),
+		  .max_duration_ms = 90000 },
 	};
 
 	cr_assert_eq(prefix_parse("198.51.100.0/24", &matches[0].source), 0);
@@ -110,7 +111,7 @@ static void put_chains(struct build *b)
 	put(b, SECTION_CHAINS, chains, 3);
 	put(b, SECTION_FILTERS, filters, 3);
 	put(b, SECTION_TCP_PROXIES, proxies, 3);
-	put(b, SECTION_TARGETS, targets, 3);
+	put(b, SECTION_TARGETS, targets, 4);
 }
 
 static void put_clusters(struct build *b)
@@ -119,18 +120,19 @@ static void put_clusters(struct build *b)
 		{ .name = put_text(b, "BlackHoleCluster"), .name_index = FIX_C_HOLE, .connect_timeout_ms = 5000 },
 		{ .name = put_text(b, "PassthroughCluster"), .name_index = FIX_C_PASS, .connect_timeout_ms = 5000,
 		  .type = CLUSTER_ORIGINAL_DST, .balancer = BALANCER_CLUSTER_PROVIDED, .direction = DIRECTION_OUTBOUND },
-		{ .name = put_text(b, "outbound|3306||mysql"), .name_index = FIX_C_MYSQL, .endpoint_count = 2, .turn_count = 2,
-		  .connect_timeout_ms = 250, .direction = DIRECTION_OUTBOUND, .keepalive = 1, .keepalive_time_s = 60 },
+		{ .name = put_text(b, "outbound|3306||mysql"), .name_index = FIX_C_MYSQL, .endpoint_count = 2, .turn_count = 4,
+		  .balancer = BALANCER_LEAST_REQUEST, .max_connections = 50, .connect_timeout_ms = 250,
+		  .direction = DIRECTION_OUTBOUND, .keepalive = 1, .keepalive_time_s = 60 },
 	};
-	const uint32_t turns[] = { 0, 1 };
+	const uint32_t turns[] = { 0, 0, 1, 0 };
 	const struct image_endpoint endpoints[] = {
-		{ .addr = address("127.0.0.1:3306"), .name_index = FIX_E_V4, .weight = 1 },
+		{ .addr = address("127.0.0.1:3306"), .name_index = FIX_E_V4, .weight = 3 },
 		{ .addr = address("[::1]:3306"), .name_index = FIX_E_V6, .weight = 1 },
 	};
 
 	put(b, SECTION_CLUSTERS, clusters, 3);
 	put(b, SECTION_ENDPOINTS, endpoints, 2);
-	put(b, SECTION_TURNS, turns, 2);
+	put(b, SECTION_TURNS, turns, 4);
 	put(b, SECTION_PORTS, "", 0);
 	put(b, SECTION_ADDRESSES, "", 0);
 }
@@ -163,6 +165,11 @@ static void put_names(struct build *b)
 
 int fixture_image(unsigned drain_time_ms)
 {
+	return fixture_image_orphan(drain_time_ms, 0);
+}
+
+int fixture_image_orphan(unsigned drain_time_ms, unsigned orphan_timeout_ms)
+{
 	struct build *b = calloc(1, sizeof(*b));
 	int fd = memfd_create("image", MFD_CLOEXEC);
 
@@ -171,7 +178,8 @@ int fixture_image(unsigned drain_time_ms)
 	put_text(b, "");
 	b->head->settings = (struct image_settings){
 		.node_id = put_text(b, "node-1"), .user = put_text(b, "nobody"), .agent_user = put_text(b, "nobody"),
-		.drain_time_ms = drain_time_ms, .intercept = 1, .outbound_port = 15001, .inbound_port = 15006,
+		.drain_time_ms = drain_time_ms, .orphan_timeout_ms = orphan_timeout_ms, .max_connections = 5000,
+		.intercept = 1, .outbound_port = 15001, .inbound_port = 15006,
 	};
 	put_listeners(b);
 	put_chains(b);

@@ -3,8 +3,11 @@
  * socket in a folder of its own.
  *
  *   listeners 198.51.100.9_3306 (real, one unnamed chain, -> outbound|3306||mysql)
- *             virtualOutbound   (0.0.0.0 and :: 15001, black hole for its own port, else pass through)
- *   clusters  BlackHoleCluster, PassthroughCluster, outbound|3306||mysql (127.0.0.1:3306, [::1]:3306)
+ *             virtualOutbound   (0.0.0.0 and :: 15001, black hole for its own port, else pass through: 80 of 100,
+ *                                mysql: 20 of 100); at most 1000 connections
+ *   clusters  BlackHoleCluster, PassthroughCluster, outbound|3306||mysql (127.0.0.1:3306, weight 3, and [::1]:3306;
+ *             at most 50 connections)
+ *   at most 5000 connections
  */
 #pragma once
 
@@ -33,6 +36,7 @@ struct fixture {
 
 /* A filled memfd.  drain_time_ms tells generations apart. */
 int fixture_image(unsigned drain_time_ms);
+int fixture_image_orphan(unsigned drain_time_ms, unsigned orphan_timeout_ms);
 /* Two workers, generation 1 adopted by both. */
 void fixture_live(struct live *, int *fd_r);
 

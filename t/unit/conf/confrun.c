@@ -195,3 +195,44 @@ Test(confrun, a_relative_name_is_shown_as_it_was_given)
 	cr_assert_eq(run(real_program(), "main.conf", NULL, 0), -1);
 	cr_assert_str_eq(report_text, "main.conf:2: workers: 65 is out of range (0 to 64)\n");
 }
+
+/* ---- confined: t/unit/conf/confined.c in the place of meshd-conf ---- */
+
+static const char *confined(void)
+{
+	static char path[PATH_MAX];
+	struct err e;
+
+	cr_assert_eq(program_find("confined", path, &e), 0, "%s", e.text);
+	return path;
+}
+
+static void has(const char *line)
+{
+	cr_expect_not_null(strstr(report_text, line), "\"%s\" is not in\n%s", line, report_text);
+}
+
+Test(confrun, a_confined_child_can_do_its_work_and_nothing_else)
+{
+	cr_assert_eq(run(confined(), "confined", NULL, 0), -1);
+	has("asks: yes, reads: yes\n");
+	has("writes what it reads: no\n");
+	has("writes the image: yes\n");
+	has("memory: yes\n");
+	has("open: EPERM\n");
+	has("fork: EPERM\n");
+	has("message elsewhere: EPERM\n");
+	cr_assert_null(strstr(report_text, "is wrong"), "%s", report_text);
+	has("NoNewPrivs:\t1\n");
+	has("descriptors: 0 1 2 3 4 5\n");
+}
+
+/* The same program without the filter: nothing of it fails for another reason. */
+Test(confrun, without_its_filter_it_could)
+{
+	cr_assert_eq(run(confined(), "free", NULL, 0), -1);
+	has("open: 0\n");
+	has("fork: 0\n");
+	cr_assert_null(strstr(report_text, "EPERM"), "%s", report_text);
+	cr_assert_null(strstr(report_text, "is wrong"), "%s", report_text);
+}

@@ -43,6 +43,17 @@ static void add(struct text *t, const char *fmt, ...)
 
 static void add_required(struct text *, const struct key_group *, const struct key *except);
 
+static bool is(const struct key *k, const char *name)
+{
+	return k != NULL && strcmp(k->name, name) == 0;
+}
+
+/* Of a filter's cluster and weighted_clusters one must be there, which no row can say. */
+static bool is_either(const struct key_group *g, const struct key *k)
+{
+	return strcmp(g->name, "filter") == 0 && (is(k, "cluster") || is(k, "weighted_clusters"));
+}
+
 static void add_valid(struct text *t, const struct key *k)
 {
 	add(t, "%s = ", k->name);
@@ -51,6 +62,7 @@ static void add_valid(struct text *t, const struct key *k)
 	case KEY_INTEGER: add(t, "%s", k->min); break;
 	case KEY_WORD: add(t, "\"%s\"", k->words[0].word); break;
 	case KEY_IPS: add(t, "\"192.0.2.1\""); break;
+	case KEY_ENDPOINT: add(t, "\"192.0.2.1:80\""); break;
 	case KEY_ENDPOINTS: add(t, "[ ]"); break;
 	case KEY_GROUPS:
 		add(t, "( { ");
@@ -68,6 +80,14 @@ static void add_required(struct text *t, const struct key_group *g, const struct
 		if ((g->keys[i].flags & KEY_REQUIRED) && &g->keys[i] != except)
 			add_valid(t, &g->keys[i]);
 	}
+	if (strcmp(g->name, "filter") == 0 && !is_either(g, except))
+		add(t, "cluster = \"c\"; ");
+}
+
+/* A list of groups, or one that takes them. */
+static bool holds_groups(const struct key *k)
+{
+	return k->type == KEY_GROUPS || k->type == KEY_ENDPOINTS;
 }
 
 static bool begins(const struct place *p, const char *name)
@@ -86,12 +106,15 @@ static char *file_with(const struct place *p, const char *name, const char *valu
 		add(&t, "intercept = { }; ");
 	for (int i = 0; i < p->depth; i++) {
 		add_required(&t, p->groups[i], p->way[i]);
-		add(&t, "%s = %s", p->way[i]->name, p->way[i]->type == KEY_GROUPS ? "( { " : "{ ");
+		add(&t, "%s = %s", p->way[i]->name, holds_groups(p->way[i]) ? "( { " : "{ ");
 	}
 	add_required(&t, p->groups[p->depth], p->key);
 	add(&t, "\n%s = %s;\n", name, value);
-	for (int i = p->depth; i-- > 0;)
-		add(&t, p->way[i]->type == KEY_GROUPS ? "} ); " : "}; ");
+	for (int i = p->depth; i-- > 0;) {
+		if (is(p->way[i], "weighted_clusters"))
+			add(&t, "}, { name = \"c\"; weight = 1; ");		/* not all may weigh nothing */
+		add(&t, holds_groups(p->way[i]) ? "} ); " : "}; ");
+	}
 	return t.bytes;
 }
 
@@ -100,7 +123,7 @@ static char *path_of(const struct place *p, const char *name)
 	struct text t = { 0 };
 
 	for (int i = 0; i < p->depth; i++)
-		add(&t, "%s%s.", p->way[i]->name, p->way[i]->type == KEY_GROUPS ? "[0]" : "");
+		add(&t, "%s%s.", p->way[i]->name, holds_groups(p->way[i]) ? "[0]" : "");
 	add(&t, "%s", name);
 	return t.bytes;
 }
@@ -176,7 +199,7 @@ static void misspelt(const struct place *p)
 	if (p->key->type == KEY_LATER)
 		return;
 	snprintf(name, sizeof(name), "%c%s", p->key->name[0], p->key->name + 2);
-	if (p->key->flags & KEY_REQUIRED)
+	if ((p->key->flags & KEY_REQUIRED) || is_either(p->groups[p->depth], p->key))
 		return;				/* is missing, too: below */
 	expect(p, name, "1", "unknown key (did you mean \"%s\"?)", p->key->name);
 }
@@ -188,13 +211,14 @@ Test(keys, a_misspelt_key_is_named)
 
 static void missing(const struct place *p)
 {
+	bool either = is_either(p->groups[p->depth], p->key);
 	char *file, *path, *report, *want;
 
-	if (!(p->key->flags & KEY_REQUIRED))
+	if (!(p->key->flags & KEY_REQUIRED) && !either)
 		return;
 	file = file_with(p, "zzzz", "1");
-	path = path_of(p, p->key->name);
-	cr_assert_geq(asprintf(&want, "m.conf:1: %s: is missing\n", path), 0);
+	path = path_of(p, either ? "cluster" : p->key->name);
+	cr_assert_geq(asprintf(&want, "m.conf:1: %s: is missing%s\n", path, either ? ", and so is weighted_clusters" : ""), 0);
 	report = try_wrong(file);
 	cr_assert_not_null(strstr(report, want), "%s\n got: %s want: %s", file, report, want);
 	free(file);

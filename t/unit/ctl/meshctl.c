@@ -1,5 +1,6 @@
 /* meshctl against a real meshd-agent: what it prints, what it returns. */
 #include "common/program.h"
+#include "common/wire.h"
 #include "t/unit/agent/fixture.h"
 
 #include <criterion/criterion.h>
@@ -91,7 +92,7 @@ Test(meshctl, proxy_config_has_istioctls_tables)
 	expect("pc l",
 	    "ADDRESSES    PORT  MATCH                   DESTINATION\n"
 	    "198.51.100.9 3306  Source: 198.51.100.0/24 Cluster: outbound|3306||mysql\n"
-	    "0.0.0.0,::   15001 ALL                     PassthroughCluster\n"
+	    "0.0.0.0,::   15001 ALL                     Clusters: PassthroughCluster (80), outbound|3306||mysql (20)\n"
 	    "0.0.0.0,::   15001 Addr: *:15001           BlackHoleCluster\n");
 	expect("proxy-config listener --verbose=false --port 15001",
 	    "ADDRESSES  PORT  TYPE\n0.0.0.0,:: 15001 TCP\n");
@@ -145,14 +146,48 @@ Test(meshctl, status_is_in_words)
 {
 	expect_part("status", "generation 1 (000102030405) of /etc/meshd/meshd.conf, 1m");
 	expect_part("status", "interception: rules are in, outbound port 15001, inbound port 15006\n");
-	expect_part("status", "WORKER   PID    GENERATION   CONNECTIONS   ACCEPTED   DEATHS\n0        1000   1");
+	expect_part("status", "WORKER   PID    GENERATION   CONNECTIONS   ACCEPTED   LAG   DEATHS\n"
+	    "0        1000   1            0             0          0s    0\n");
 	live_set(&f.live.blocks[1].pid, 0);
 	live_set(&f.live.blocks[0].counter[WORKER_C_shed_descriptors], 5);
 	expect_part("status", "problem: worker 1 is not running\n");
 	expect_part("status", "problem: connections shed for want of descriptors: 5\n");
 	expect_part("status -o json", "\"problems\": [\n");
+	expect_part("status", "shed: 5 for want of descriptors\n");
 	expect_part("generations", "1*           000102030405");
 	expect_part("version", "meshd ");
+}
+
+Test(meshctl, status_says_how_connections_are_spread)
+{
+	expect_part("status", "shed: nothing\nconnections: 0 open of 5000, spread by hash\n");
+	live_set(&f.live.head->spread, 1);
+	live_set(&f.live.blocks[0].gauge[WORKER_G_connections], 3);
+	live_set(&f.live.blocks[1].gauge[WORKER_G_connections], 1);
+	live_set(&live_row(&f.live, 1, FIXTURE_SLOT(FIX_L_OUT))->counter[LISTENER_C_cx_overflow], 4);
+	live_set(&live_row(&f.live, 1, FIXTURE_SLOT(FIX_C_MYSQL))->counter[CLUSTER_C_cx_no_port], 2);
+	expect_part("status", "shed: 2 for want of a local port, 4 over a listener's limit\n"
+	    "connections: 4 open of 5000, spread by bpf, busiest/mean 1.50\n");
+	expect_part("status -o json", "\"imbalance\": 1.5\n");
+	expect_part("status -o yaml", "  imbalance: 1.5\n");
+}
+
+Test(meshctl, status_of_orphans)
+{
+	fixture_send(&f, WIRE_IMAGE, 2, fixture_image_orphan(100, 3600000));
+	close(f.control);
+	expect_part("status", "orphaned: the master is gone since 2");
+	expect_part("status", " (1h0m more)\n");
+}
+
+Test(meshctl, names_are_a_line_each)
+{
+	expect("names listener", "198.51.100.9_3306\nvirtualOutbound\n");
+	expect("names chain", "198.51.100.9_3306/any\nvirtualOutbound/virtualOutbound-blackhole\n"
+	    "virtualOutbound/virtualOutbound-catchall-tcp\n");
+	expect("names cluster", "BlackHoleCluster\nPassthroughCluster\noutbound|3306||mysql\n");
+	expect("names endpoint -o json", "[\n    \"outbound|3306||mysql/127.0.0.1:3306\",\n    \"outbound|3306||mysql/[::1]:3306\"\n]\n");
+	expect_failure("/nonexistent", "names cluster", 1, "no meshd at /nonexistent");
 }
 
 Test(meshctl, exit_status_and_words_when_it_cannot)
@@ -167,6 +202,9 @@ Test(meshctl, exit_status_and_words_when_it_cannot)
 	expect_failure(f.folder, "status -o xml", 2, "-o xml: short, json or yaml is needed");
 	expect_failure(f.folder, "reload --timeout 30", 2, "--timeout 30: a time such as 30s is needed");
 	expect_part("pc -h", "listener|l");
+	expect_part("pc l -h", "usage: meshctl proxy-config listener [FLAGS]\n");
+	expect_part("connections -h", "usage: meshctl connections [COMMAND] [FLAGS]\n");
+	expect_part("connections kill -h", "usage: meshctl connections kill ID...\n");
 	expect_part("-h", "usage: meshctl");
 	expect_part("reload --help", "--wait");
 }

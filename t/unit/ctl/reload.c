@@ -1,73 +1,26 @@
 /* reload and intercept: what meshctl asks on control.sock and what it makes of the answer.  The test is the master. */
-#include "common/control.h"
-#include "common/program.h"
 #include "common/wire.h"
+#include "t/unit/ctl/fake.h"
 
 #include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+#include <jansson.h>
 #include <poll.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-static char folder[64];
-static int listener;
+TestSuite(control, .init = fake_begin, .fini = fake_end, .timeout = 30);
 
-static void path_of_socket(struct sockaddr_un *un)
+static struct control_request converse(const char *arguments, const struct control_reply *reply, const char *lines, char *text,
+    size_t room, int *status_r)
 {
-	*un = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	snprintf(un->sun_path, sizeof(un->sun_path), "%s/%s", folder, CONTROL_SOCKET);
-}
+	const struct fake_answer a = { reply, lines };
+	struct control_request q;
 
-static void begin(void)
-{
-	struct sockaddr_un un;
-
-	strcpy(folder, "/tmp/meshd-test-XXXXXX");
-	cr_assert_not_null(mkdtemp(folder));
-	path_of_socket(&un);
-	listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	cr_assert_eq(bind(listener, (struct sockaddr *)&un, sizeof(un)), 0);
-	cr_assert_eq(listen(listener, 4), 0);
-}
-
-static void end(void)
-{
-	struct sockaddr_un un;
-
-	path_of_socket(&un);
-	unlink(un.sun_path);
-	rmdir(folder);
-}
-
-TestSuite(control, .init = begin, .fini = end, .timeout = 30);
-
-/* Runs meshctl; answers its request, which is returned.  reply NULL: hangs up.  Its stdout and stderr are in text. */
-static struct control_request converse(const char *arguments, const struct control_reply *reply, int report,
-    char *text, size_t room, int *status_r)
-{
-	char program[PATH_MAX], line[PATH_MAX + 256];
-	struct control_request q = { 0 };
-	struct err e;
-	FILE *from;
-	int fd;
-
-	cr_assert_eq(program_find("meshctl", program, &e), 0, "%s", e.text);
-	snprintf(line, sizeof(line), "%s -r %s %s 2>&1", program, folder, arguments);
-	cr_assert_not_null(from = popen(line, "r"));
-	fd = accept(listener, NULL, NULL);
-	cr_assert_eq(record_receive(fd, &q, sizeof(q), NULL), 1);
-	if (reply != NULL)
-		record_send(fd, reply, sizeof(*reply), report);
-	close(fd);
-	memset(text, 0, room);
-	cr_assert(fread(text, 1, room - 1, from) < room - 1);
-	*status_r = WEXITSTATUS(pclose(from));
+	*status_r = fake_run(arguments, &a, 1, &q, text, room);
 	return q;
 }
 
@@ -78,7 +31,7 @@ Test(control, reload_waits_and_says_the_generation)
 	char text[512];
 	int status;
 
-	q = converse("reload --wait --timeout 90s", &r, -1, text, sizeof(text), &status);
+	q = converse("reload --wait --timeout 90s", &r, NULL, text, sizeof(text), &status);
 	cr_expect_eq(q.magic, CONTROL_MAGIC);
 	cr_expect_eq(q.verb, CONTROL_RELOAD);
 	cr_expect_eq(q.flags, CONTROL_WAIT);
@@ -86,7 +39,7 @@ Test(control, reload_waits_and_says_the_generation)
 	cr_expect_eq(status, 0);
 	cr_expect_str_eq(text, "generation 7 is adopted\n");
 
-	q = converse("-o json reload", &r, -1, text, sizeof(text), &status);
+	q = converse("-o json reload", &r, NULL, text, sizeof(text), &status);
 	cr_expect_eq(q.flags, 0);
 	cr_expect_eq(q.timeout_ms, 30000);
 	cr_expect_str_eq(text, "{\n    \"generation\": 7,\n    \"text\": \"generation 7 is adopted\"\n}\n");
@@ -95,12 +48,11 @@ Test(control, reload_waits_and_says_the_generation)
 Test(control, a_refused_reload_prints_the_lines_of_the_report)
 {
 	const struct control_reply r = { .magic = CONTROL_MAGIC, .status = 1, .generation = 6, .text = "2 errors" };
-	int report = memfd_create("report", MFD_CLOEXEC), status;
 	static const char lines[] = "a.conf:1: workers: x\na.conf:2: node: y\n";
 	char text[512];
+	int status;
 
-	cr_assert_eq(write(report, lines, strlen(lines)), (ssize_t)strlen(lines));
-	converse("reload", &r, report, text, sizeof(text), &status);
+	converse("reload", &r, lines, text, sizeof(text), &status);
 	cr_expect_eq(status, 1);
 	cr_expect_str_eq(text, "a.conf:1: workers: x\na.conf:2: node: y\nmeshctl: 2 errors\n");
 }
@@ -111,9 +63,9 @@ Test(control, intercept_asks_for_its_verb)
 	char text[512];
 	int status;
 
-	cr_expect_eq(converse("intercept apply", &r, -1, text, sizeof(text), &status).verb, CONTROL_INTERCEPT_APPLY);
+	cr_expect_eq(converse("intercept apply", &r, NULL, text, sizeof(text), &status).verb, CONTROL_INTERCEPT_APPLY);
 	cr_expect_str_eq(text, "rules are in\n");
-	cr_expect_eq(converse("intercept clear", &r, -1, text, sizeof(text), &status).verb, CONTROL_INTERCEPT_CLEAR);
+	cr_expect_eq(converse("intercept clear", &r, NULL, text, sizeof(text), &status).verb, CONTROL_INTERCEPT_CLEAR);
 }
 
 Test(control, answers_that_are_none)
@@ -122,10 +74,10 @@ Test(control, answers_that_are_none)
 	char text[512];
 	int status;
 
-	converse("reload", NULL, -1, text, sizeof(text), &status);
+	converse("reload", NULL, NULL, text, sizeof(text), &status);
 	cr_expect_eq(status, 1);
 	cr_expect_str_eq(text, "meshctl: meshd ended without an answer\n");
-	converse("reload", &wrong, -1, text, sizeof(text), &status);
+	converse("reload", &wrong, NULL, text, sizeof(text), &status);
 	cr_expect_eq(status, 1);
 	cr_expect_str_eq(text, "meshctl: control.sock: not an answer of meshd\n");
 }
@@ -134,15 +86,11 @@ Test(control, answers_that_are_none)
 static void refuse(bool let_it_come)
 {
 	const struct control_reply no = { .magic = CONTROL_MAGIC, .status = 1, .text = "only root and members of admin_group may ask this" };
-	char program[PATH_MAX], line[PATH_MAX + 256], text[512] = "";
 	struct pollfd p = { .events = POLLIN };
-	struct err e;
-	FILE *from;
+	FILE *from = fake_start("reload");
+	char text[512] = "";
 
-	cr_assert_eq(program_find("meshctl", program, &e), 0, "%s", e.text);
-	snprintf(line, sizeof(line), "%s -r %s reload 2>&1", program, folder);
-	cr_assert_not_null(from = popen(line, "r"));
-	p.fd = accept(listener, NULL, NULL);
+	p.fd = accept(fake_listener, NULL, NULL);
 	if (let_it_come)
 		cr_assert_eq(poll(&p, 1, 10000), 1);
 	record_send(p.fd, &no, sizeof(no), -1);
@@ -156,4 +104,103 @@ Test(control, who_is_not_allowed_reads_why)
 {
 	refuse(false);
 	refuse(true);
+}
+
+/* ---- drain ---- */
+
+struct drain_case {
+	char arguments[80];
+	char name[64];
+	uint32_t span_ms;
+};
+
+ParameterizedTestParameters(control, drain)
+{
+	static struct drain_case cases[] = {
+		{ "drain --listener 198.51.100.9_3306", "listener 198.51.100.9_3306", 30000 },
+		{ "drain --chain a/b --over 250ms", "chain a/b", 250 },
+		{ "drain --cluster 'outbound|3306||mysql' --over 10min", "cluster outbound|3306||mysql", 600000 },
+		{ "drain --over=1h --endpoint 'c/[::1]:80'", "endpoint c/[::1]:80", 3600000 },
+		{ "drain --all", "all", 30000 },
+	};
+
+	return cr_make_param_array(struct drain_case, cases, sizeof(cases) / sizeof(cases[0]));
+}
+
+ParameterizedTest(struct drain_case *c, control, drain, .init = fake_begin, .fini = fake_end)
+{
+	const struct control_reply r = { .magic = CONTROL_MAGIC, .text = "2 workers were told" };
+	struct control_request q;
+	char text[512];
+	int status;
+
+	q = converse(c->arguments, &r, NULL, text, sizeof(text), &status);
+	cr_expect_eq(q.verb, CONTROL_CLOSE);
+	cr_expect_eq(q.number, 0);
+	cr_expect_str_eq(q.name, c->name);
+	cr_expect_eq(q.span_ms, c->span_ms, "%s: %u", c->arguments, q.span_ms);
+	cr_expect_eq(status, 0);
+	cr_expect_str_eq(text, "2 workers were told\n");
+}
+
+Test(control, a_drain_that_is_refused)
+{
+	const struct control_reply r = { .magic = CONTROL_MAGIC, .status = 1, .text = "there is no listener \"x\"" };
+	char text[512];
+	int status;
+
+	converse("drain --listener x", &r, NULL, text, sizeof(text), &status);
+	cr_expect_eq(status, 1);
+	cr_expect_str_eq(text, "meshctl: there is no listener \"x\"\n");
+}
+
+/* ---- crashes ---- */
+
+static const char reports[] =
+    "2026-11-24T10:00:00Z worker-0 (pid 7) was killed by signal 11\n    meshd-worker+0x1234\n    (in a library)\n"
+    "2026-11-24T10:00:01Z worker-1 \033[2J\n";
+
+Test(control, crashes_are_shown_as_they_are_and_as_objects)
+{
+	const struct control_reply r = { .magic = CONTROL_MAGIC, .text = "2 deaths" };
+	json_t *expected = json_loads("[{\"time\": \"2026-11-24T10:00:00Z\", \"text\": \"worker-0 (pid 7) was killed by signal 11\","
+	    "\"backtrace\": [\"meshd-worker+0x1234\", \"(in a library)\"]},"
+	    "{\"time\": \"2026-11-24T10:00:01Z\", \"text\": \"worker-1 ?[2J\", \"backtrace\": []}]", 0, NULL), *got;
+	char text[1024];
+	int status;
+
+	cr_expect_eq(converse("crashes", &r, reports, text, sizeof(text), &status).verb, CONTROL_CRASHES);
+	cr_expect_eq(status, 0);
+	cr_expect_str_eq(text, "2026-11-24T10:00:00Z worker-0 (pid 7) was killed by signal 11\n    meshd-worker+0x1234\n"
+	    "    (in a library)\n2026-11-24T10:00:01Z worker-1 ?[2J\n2 deaths\n");
+	converse("crashes -o json", &r, reports, text, sizeof(text), &status);
+	cr_assert_not_null(got = json_loads(text, 0, NULL), "%s", text);
+	cr_expect(json_equal(got, expected), "%s", text);
+	json_decref(got);
+	json_decref(expected);
+}
+
+/* Frames of nothing, a line of one word, half a line. */
+Test(control, odd_reports_harm_nothing)
+{
+	const struct control_reply r = { .magic = CONTROL_MAGIC };
+	char text[1024];
+	int status;
+
+	converse("crashes -o json", &r, "    frame\nword\n\n    x", text, sizeof(text), &status);
+	cr_expect_eq(status, 0);
+	cr_expect_not_null(strstr(text, "\"time\": \"word\",\n        \"text\": \"\","), "%s", text);
+}
+
+Test(control, no_crashes_are_an_empty_list)
+{
+	const struct control_reply r = { .magic = CONTROL_MAGIC, .text = "no worker has died" };
+	char text[512];
+	int status;
+
+	converse("crashes", &r, NULL, text, sizeof(text), &status);
+	cr_expect_str_eq(text, "no worker has died\n");
+	converse("crashes -o json", &r, NULL, text, sizeof(text), &status);
+	cr_expect_str_eq(text, "[]\n");
+	cr_expect_eq(status, 0);
 }

@@ -1,0 +1,315 @@
+/*
+ * common/image.c as a boundary: what image_verify() accepts can be walked by everybody, whatever is in it.  Compiled
+ * images get each of their 32-bit words changed; those still accepted are looked at in every way that the master, the
+ * workers and the agent look at one.  Each image ends where its memory does.
+ */
+#include "t/unit/conf/try.h"
+
+#include "common/live.h"
+#include "common/match.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/* Something of each kind, and two of most. */
+static const char rich[] =
+    "node = { address = [ \"192.0.2.7\", \"2001:db8::7\" ]; };\n"
+    "intercept = { exclude_inbound_ports = ( 22, \"80-90\" ); exclude_outbound_ports = [ 53 ]; };\n"
+    "inbound = ( { port = 80; protocol = \"tcp\"; } );\n"
+    "services = ( { name = \"s\"; port = 90; protocol = \"tcp\"; endpoints = [ \"192.0.2.1:1\", \"[2001:db8::1]:2\" ]; } );\n"
+    "clusters = ( { name = \"a\"; endpoints = ( { address = \"192.0.2.1:1\"; weight = 3; }, \"192.0.2.2:1\" ); },\n"
+    "{ name = \"b\"; tcp_keepalive = { }; lb_policy = \"random\"; endpoints = [ \"192.0.2.3:1\" ]; }, { name = \"c\"; } );\n"
+    "listeners = ( { name = \"l\"; address = [ \"0.0.0.0\", \"::\", \"192.0.2.9\" ]; port = 7; filter_chains = (\n"
+    "{ filters = ( { type = \"tcp_proxy\"; cluster = \"a\"; } ); },\n"
+    "{ name = \"x\"; filter_chain_match = { destination_port = 8; prefix_ranges = [ \"192.0.2.0/24\", \"2001:db8::/32\" ];\n"
+    "source_prefix_ranges = [ \"192.0.2.0/28\", \"192.0.2.1/32\" ]; };\n"
+    "filters = ( { type = \"tcp_proxy\"; weighted_clusters = ( { name = \"b\"; weight = 1; }, { name = \"a\"; weight = 2; } ); } ); } ); } );\n";
+
+/* ---- the walk ---- */
+
+static const void *at(const struct image *i, enum image_section s, uint32_t index)
+{
+	cr_assert_lt(index, image_count(i, s), "section %d", (int)s);
+	return (const char *)image_section(i, s) + (size_t)index * image_record_size(s);
+}
+
+static size_t text(const struct image *i, uint32_t offset)
+{
+	return strlen(at(i, SECTION_TEXT, offset));
+}
+
+static void named(const struct image *i, uint32_t name_index, enum image_name_kind kind)
+{
+	const struct image_name *n = at(i, SECTION_NAMES, name_index);
+
+	cr_assert_eq(n->kind, kind);
+	cr_assert_lt(text(i, n->name), IMAGE_NAME_MAX);
+	cr_assert_lt(image_slot(i, name_index), LIVE_SLOTS);
+}
+
+static void where(const struct image *i, uint32_t index)
+{
+	const struct image_where *w = at(i, SECTION_WHERE, index);
+
+	at(i, SECTION_WHERE_TEXT, w->file);
+	cr_assert_lt(strlen(image_where_text(i, w->file)), i->size);
+}
+
+static uint32_t choose(const struct image *i, const struct image_tcp_proxy *t, uint32_t drawn)
+{
+	const struct image_target *target = at(i, SECTION_TARGETS, t->first_target);
+	const struct image_target *last = at(i, SECTION_TARGETS, t->first_target + t->target_count - 1);
+
+	while (target < last && drawn >= target->upto)
+		target++;
+	return target->cluster;
+}
+
+static void walk_tcp_proxy(const struct image *i, const struct image_tcp_proxy *t)
+{
+	const struct image_target *last = at(i, SECTION_TARGETS, t->first_target + t->target_count - 1);
+
+	text(i, t->stat_prefix);
+	cr_assert_neq(last->upto, 0);
+	cr_assert_neq((uint16_t)t->max_connect_attempts, 0);
+	at(i, SECTION_CLUSTERS, choose(i, t, 0));
+	at(i, SECTION_CLUSTERS, choose(i, t, last->upto / 2));
+	at(i, SECTION_CLUSTERS, choose(i, t, last->upto - 1));
+}
+
+static void walk_chain(const struct image *i, const struct image_chain *c)
+{
+	const struct image_filter *f = at(i, SECTION_FILTERS, c->first_filter + c->filter_count - 1);
+
+	at(i, SECTION_FILTERS, c->first_filter);
+	text(i, c->name);
+	named(i, c->name_index, NAME_CHAIN);
+	where(i, c->where);
+	walk_tcp_proxy(i, at(i, SECTION_TCP_PROXIES, f->index));
+}
+
+static void walk_cluster(const struct image *i, const struct image_cluster *c)
+{
+	text(i, c->name);
+	named(i, c->name_index, NAME_CLUSTER);
+	where(i, c->where);
+	cr_assert_eq(c->turn_count == 0, c->endpoint_count == 0);
+	for (uint32_t k = 0; k < c->endpoint_count; k++) {
+		const struct image_endpoint *p = at(i, SECTION_ENDPOINTS, c->first_endpoint + k);
+
+		named(i, p->name_index, NAME_ENDPOINT);
+		cr_assert_neq(p->weight, 0);
+	}
+	for (uint32_t k = 0; k < c->turn_count; k++) {
+		uint32_t turn = *(const uint32_t *)at(i, SECTION_TURNS, c->first_turn + k);
+
+		cr_assert_lt(turn - c->first_endpoint, c->endpoint_count, "a turn of another cluster");
+	}
+}
+
+/* An answer of match.c lies in its section. */
+static void within(const struct image *i, enum image_section s, const void *record)
+{
+	if (record != NULL)
+		at(i, s, (uint32_t)((size_t)((const char *)record - (const char *)image_section(i, s)) / image_record_size(s)));
+}
+
+static void ask(const struct image *i, const struct addr *destination, const struct addr *source)
+{
+	const struct image_listener *l = match_listener(i, destination);
+
+	within(i, SECTION_LISTENERS, l);
+	within(i, SECTION_LISTENERS, match_bound(i, destination));
+	for (uint32_t k = 0; k < image_count(i, SECTION_LISTENERS); k++)
+		within(i, SECTION_CHAINS, match_chain(i, image_listener(i, k), destination, source));
+}
+
+static void walk_listener(const struct image *i, const struct image_listener *l)
+{
+	struct addr source = { .family = AF_INET, .port = 1, .ip = { [10] = 0xff, 0xff, 192, 0, 2, 1 } };
+
+	text(i, l->name);
+	named(i, l->name_index, NAME_LISTENER);
+	where(i, l->where);
+	for (uint32_t k = 0; k < l->bind_count; k++) {
+		const struct image_bind *b = at(i, SECTION_BINDS, l->first_bind + k);
+
+		at(i, SECTION_LISTENERS, b->listener);
+		ask(i, &b->addr, &source);
+	}
+	for (uint32_t k = 0; k < l->match_count; k++) {
+		const struct image_match *m = at(i, SECTION_MATCHES, l->first_match + k);
+		struct addr to = { .family = m->destination.family, .port = m->port };
+
+		at(i, SECTION_CHAINS, m->chain);
+		memcpy(to.ip, m->destination.ip, sizeof(to.ip));
+		ask(i, &to, &source);
+	}
+	for (uint32_t k = 0; k < l->chain_count; k++)
+		at(i, SECTION_CHAINS, l->first_chain + k);
+}
+
+static void walk_settings(const struct image *i)
+{
+	const struct image_settings *s = image_settings(i);
+	const uint32_t texts[] = { s->node_id, s->user, s->agent_user, s->admin_group, s->runtime_dir, s->access_log };
+
+	for (size_t k = 0; k < sizeof(texts) / sizeof(texts[0]); k++)
+		text(i, texts[k]);
+	for (uint32_t k = 0; k < s->address_count; k++)
+		at(i, SECTION_ADDRESSES, s->first_address + k);
+	for (uint32_t k = 0; k < s->exclude_inbound_count; k++)
+		at(i, SECTION_PORTS, s->first_exclude_inbound + k);
+	for (uint32_t k = 0; k < s->exclude_outbound_count; k++)
+		at(i, SECTION_PORTS, s->first_exclude_outbound + k);
+	cr_assert_leq(s->workers, LIVE_WORKERS_MAX);
+	cr_assert_eq(*image_text(i, 0), '\0');
+}
+
+static void walk(const struct image *i)
+{
+	walk_settings(i);
+	for (uint32_t k = 0; k < image_count(i, SECTION_LISTENERS); k++)
+		walk_listener(i, image_listener(i, k));
+	for (uint32_t k = 0; k < image_count(i, SECTION_CHAINS); k++)
+		walk_chain(i, image_chain(i, k));
+	for (uint32_t k = 0; k < image_count(i, SECTION_CLUSTERS); k++)
+		walk_cluster(i, image_cluster(i, k));
+	for (uint32_t k = 0; k < image_count(i, SECTION_NAMES); k++)
+		named(i, k, image_name(i, k)->kind);
+}
+
+/* ---- the changes ---- */
+
+/* A copy that ends with its memory: past it the sanitizer, or a page that nobody may touch. */
+static uint32_t *copy_of(const struct image *i)
+{
+#ifdef MESHD_SANITIZERS
+	return memcpy(malloc(i->size), i->head, i->size);
+#else
+	size_t pages = (i->size + 4095) / 4096 * 4096;
+	char *base = mmap(NULL, pages + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	cr_assert_neq(base, MAP_FAILED);
+	cr_assert_eq(mprotect(base + pages, 4096, PROT_NONE), 0);
+	return memcpy(base + pages - i->size, i->head, i->size);
+#endif
+}
+
+static void free_copy(const struct image *i)
+{
+#ifdef MESHD_SANITIZERS
+	free((void *)(uintptr_t)i->head);
+#else
+	munmap((void *)((uintptr_t)i->head & ~4095ul), (i->size + 4095) / 4096 * 4096 + 4096);
+#endif
+}
+
+static uint64_t state = 1;
+
+static uint32_t any(void)
+{
+	state = state * 6364136223846793005u + 1442695040888963407u;
+	return (uint32_t)(state >> 32);
+}
+
+static bool look(const struct image *i)
+{
+	struct err e;
+
+	if (image_verify(i, &e) == -1)
+		return false;
+	walk(i);
+	return true;
+}
+
+struct tally {
+	unsigned accepted, refused;
+};
+
+static void change_each(const struct image *image, struct tally *t)
+{
+	uint32_t *words = copy_of(image);
+	struct image i = { (const struct image_head *)(const void *)words, image->size };
+
+	for (size_t w = 0; w < i.size / 4; w++) {
+		uint32_t was = words[w];
+		const uint32_t values[] = { 0, 1, UINT32_MAX, INT32_MAX, 1u << 31, was + 1, was - 1, was + 2, was ^ 0x100, was ^ 0x10000,
+			was ^ 0x1000000, was << 8, was >> 8, (uint32_t)i.size, (uint32_t)i.size / 8, any(), any() % 64, any() & 0xff00ff };
+
+		for (size_t v = 0; v < sizeof(values) / sizeof(values[0]); v++) {
+			words[w] = values[v];
+			*(look(&i) ? &t->accepted : &t->refused) += 1;
+		}
+		words[w] = was;
+	}
+	free_copy(&i);
+}
+
+/* Two or three at a time, each another's value or a small one, which more often fits. */
+static void change_some(const struct image *image, unsigned times, struct tally *t)
+{
+	uint32_t *words = copy_of(image), count = (uint32_t)image->size / 4;
+	struct image i = { (const struct image_head *)(const void *)words, image->size };
+
+	while (times-- > 0) {
+		uint32_t w[3], was[3];
+
+		for (int k = 0; k < 3; k++) {
+			w[k] = any() % count;
+			was[k] = words[w[k]];
+			words[w[k]] = any() % 2 ? words[any() % count] : was[k] + any() % 5 - 2;
+		}
+		*(look(&i) ? &t->accepted : &t->refused) += 1;
+		for (int k = 2; k >= 0; k--)
+			words[w[k]] = was[k];
+	}
+	free_copy(&i);
+}
+
+static void change(const char *text)
+{
+	struct tried t = try_good(text);
+	struct tally tally = { 0 };
+
+	cr_assert(look(&t.image));
+	change_each(&t.image, &tally);
+	change_some(&t.image, 20000, &tally);
+	cr_assert_gt(tally.accepted, 500, "text, times and addresses may be anything");
+	cr_assert_gt(tally.refused, 5000);
+	tried_free(&t);
+}
+
+Test(image, what_is_accepted_can_be_walked)
+{
+	static const char *const samples[] = { "conf/samples/sidecar.conf", "conf/samples/gateway.conf", "conf/samples/registry-only.conf" };
+
+	change(rich);
+	for (size_t k = 0; k < sizeof(samples) / sizeof(samples[0]); k++) {
+		char *text = try_read(samples[k]);
+
+		change(text);
+		free(text);
+	}
+}
+
+/* An image that ends early, and one that says that it does. */
+Test(image, a_short_one_is_refused)
+{
+	struct tried t = try_good(rich);
+	struct err e;
+
+	for (size_t size = sizeof(struct image_head); size < t.image.size; size += 8) {
+		struct image i = { t.image.head, size };
+		uint32_t *words = copy_of(&i);
+		struct image own = { (const struct image_head *)(const void *)words, size };
+
+		cr_assert_eq(image_verify(&own, &e), -1);
+		((struct image_head *)(void *)words)->size_bytes = (uint32_t)size;
+		cr_assert_eq(image_verify(&own, &e), -1, "%zu of %zu bytes", size, t.image.size);
+		free_copy(&own);
+	}
+	tried_free(&t);
+}
