@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 _Static_assert(sizeof(((struct scan_nesting *)0)->levels) / sizeof(struct scan_level) == SOURCE_NESTING_MAX + 1,
     "a level for each group and the top");
@@ -36,6 +37,15 @@ static void emit(struct scan *s, const char *bytes, size_t n)
 static int peek(const struct scan *s, size_t ahead)
 {
 	return s->at + ahead < s->size ? (unsigned char)s->bytes[s->at + ahead] : -1;
+}
+
+/* What kind of token comes must fit. */
+static int take(struct scan *s, enum grammar_token token)
+{
+	struct scan_level *level = &s->nesting->levels[s->nesting->depth];
+	const char *wrong = grammar_next(level->open, token, &level->state);
+
+	return wrong == NULL ? 0 : fail(s, s->line, "%s", wrong);
 }
 
 static void skip_line_comment(struct scan *s)
@@ -86,7 +96,12 @@ static int copy_string(struct scan *s)
 	return fail(s, s->line, "this string does not end on its line");
 }
 
-static void copy_name(struct scan *s)
+static bool is_truth(const char *word, size_t n)
+{
+	return (n == 4 && strncasecmp(word, "true", 4) == 0) || (n == 5 && strncasecmp(word, "false", 5) == 0);
+}
+
+static int copy_name(struct scan *s)
 {
 	size_t began = s->at;
 
@@ -94,6 +109,7 @@ static void copy_name(struct scan *s)
 		s->at++;
 	s->name = (struct scan_name){ s->text->count, s->at - began };
 	emit(s, s->bytes + began, s->at - began);
+	return take(s, is_truth(s->bytes + began, s->at - began) ? TOKEN_SCALAR : TOKEN_NAME);
 }
 
 /* libconfig wraps an int that does not fit unless it ends in L, which it gets here. */
@@ -128,10 +144,13 @@ static int open_level(struct scan *s, char c)
 	struct scan_nesting *n = s->nesting;
 	struct scan_level *level;
 
+	if (take(s, TOKEN_OPEN) == -1)
+		return -1;
 	if (n->depth == SOURCE_NESTING_MAX)
 		return fail(s, s->line, "more than %d groups and lists in each other", SOURCE_NESTING_MAX);
 	level = &n->levels[++n->depth];
 	level->open = c;
+	level->state = grammar_inside(c);
 	level->file = s->file;
 	level->line = s->line;
 	level->settings = 0;
@@ -148,6 +167,8 @@ static int close_level(struct scan *s, char c)
 		return fail(s, s->line, "\"%c\" closes nothing", c);
 	if (level->open != fits)
 		return fail(s, s->line, "\"%c\" does not close the \"%c\" of line %u", c, level->open, level->line);
+	if (take(s, TOKEN_CLOSE) == -1)
+		return -1;
 	n->depth--;
 	return 0;
 }
@@ -203,8 +224,10 @@ static int add_setting(struct scan *s)
 {
 	struct scan_level *level = &s->nesting->levels[s->nesting->depth];
 
+	if (take(s, TOKEN_EQUALS) == -1)
+		return -1;
 	if (s->name.size == 0)
-		return fail(s, s->line, "there is no name before \"%c\"", s->bytes[s->at]);
+		return 0;			/* it stood in a file that could not be read */
 	for (uint32_t i = 0; i < level->settings; i++) {
 		if (is_name(s, &level->names[i]))
 			return fail(s, s->line, "\"%.*s\" is already in this group", (int)(s->name.size < 64 ? s->name.size : 64),
@@ -228,7 +251,9 @@ static int copy_mark(struct scan *s, int c)
 		r = close_level(s, one);
 	else if (c == '=' || c == ':')
 		r = add_setting(s);
-	else if (c != ',' && c != ';')
+	else if (c == ',' || c == ';')
+		r = take(s, c == ',' ? TOKEN_COMMA : TOKEN_SEMICOLON);
+	else
 		return c > ' ' && c < 0x7f ? fail(s, s->line, "\"%c\" has no meaning here", c) :
 		    fail(s, s->line, "the byte 0x%02x has no meaning here", c);
 	s->at++;
@@ -261,12 +286,18 @@ static int step(struct scan *s)
 	if (c != ',' && c != ';' && ++s->nesting->tokens > SOURCE_TOKENS_MAX)
 		return fail(s, s->line, "more than %u names, values and brackets", SOURCE_TOKENS_MAX);
 	if (c == '"')
-		return copy_string(s);
+		return take(s, TOKEN_STRING) == -1 ? -1 : copy_string(s);
 	if (isalpha(c) || c == '*')
-		return copy_name(s), 0;
+		return copy_name(s);
 	if (isdigit(c) || c == '+' || c == '-' || c == '.')
-		return copy_number(s);
+		return take(s, TOKEN_SCALAR) == -1 ? -1 : copy_number(s);
 	return copy_mark(s, c);
+}
+
+void scan_give_up(struct scan *s)
+{
+	s->nesting->depth = s->depth_before;
+	s->nesting->levels[s->depth_before].state = EXPECT_ANY;
 }
 
 enum scan_result scan_next(struct scan *s)

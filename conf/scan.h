@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "conf/grammar.h"
 #include "conf/memory.h"
 
 #include <stddef.h>
@@ -12,6 +13,7 @@
 struct scan_nesting {
 	struct scan_level {
 		char open;
+		enum grammar_state state;
 		uint32_t file, line, settings;
 		struct scan_name {
 			size_t at, size;	/* in the text */
@@ -37,3 +39,6 @@ struct scan {
 
 /* On until the end, an @include (its line is consumed but for the newline), or an error. */
 enum scan_result scan_next(struct scan *);
+
+/* After an error: what the file has opened is closed, and whatever follows it in the file that includes it is right. */
+void scan_give_up(struct scan *);

@@ -190,8 +190,10 @@ static int expand(struct loading *l, uint32_t file, const struct vec *bytes)
 	begin_piece(l, file, 1);
 	while ((r = scan_next(&s)) == SCAN_INCLUDE) {
 		l->line = began + (s.line - began_file);
-		if (load_file(l, s.path) == -1)
+		if (load_file(l, s.path) == -1) {
+			l->nesting.levels[l->nesting.depth].state = EXPECT_ANY;
 			result = -1;
+		}
 		/* what follows the directive's line, its newline first */
 		began = l->line;
 		began_file = s.line;
@@ -199,7 +201,7 @@ static int expand(struct loading *l, uint32_t file, const struct vec *bytes)
 	}
 	if (r == SCAN_ERROR) {
 		report_add(l->report, text_line(l, file, s.error_line), "syntax", "%s", s.error);
-		l->nesting.depth = s.depth_before;
+		scan_give_up(&s);
 		result = -1;
 	}
 	vec_bytes(&l->source->text, "\n", 1);

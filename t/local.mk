@@ -44,6 +44,16 @@ unit_master_LDADD = master/libmaster.a common/libcommon.a $(CRITERION_LIBS) $(SY
 check_PROGRAMS += mover
 mover_SOURCES = %D%/flow/mover.c
 
+# Fuzzing: the corpus is replayed in `make check`, libFuzzer searches in `make fuzz`.
+check_PROGRAMS += replay-conf
+replay_conf_SOURCES = %D%/fuzz/conf.c %D%/fuzz/replay.c
+CLEANFILES += fuzz-conf
+replay_conf_LDADD = conf/libconf.a common/libcommon.a $(LIBCONFIG_LIBS) $(CRYPTO_LIBS)
+EXTRA_DIST += %D%/fuzz/replay.sh %D%/fuzz/fuzz.sh %D%/fuzz/conf.dict %D%/fuzz/corpus
+fuzz:
+	srcdir=$(abs_top_srcdir) sh $(top_srcdir)/t/fuzz/fuzz.sh
+.PHONY: fuzz
+
 EXTRA_DIST += %D%/run-unit %D%/include-rule.sh %D%/ldd-rule.sh %D%/manual.sh %D%/demo \
 	%D%/flow/conftest.py %D%/flow/lib/__init__.py %D%/flow/lib/hosts.py %D%/flow/lib/mesh.py %D%/flow/lib/meshd.py \
 	%D%/flow/lib/programs.py %D%/flow/lib/traffic.py \
@@ -52,7 +62,7 @@ EXTRA_DIST += %D%/run-unit %D%/include-rule.sh %D%/ldd-rule.sh %D%/manual.sh %D%
 
 check-local: $(check_PROGRAMS) meshd
 	srcdir=$(abs_top_srcdir) sh $(top_srcdir)/t/run-unit $(UNIT_TESTS) $(abs_top_srcdir)/t/include-rule.sh \
-		$(abs_top_srcdir)/t/ldd-rule.sh $(abs_top_srcdir)/t/manual.sh
+		$(abs_top_srcdir)/t/ldd-rule.sh $(abs_top_srcdir)/t/manual.sh $(abs_top_srcdir)/t/fuzz/replay.sh
 
 # Real programs in network namespaces: needs root, Debian's pytest, and the servers that bootstrap.sh installs.
 # FLOW="-k redis" chooses; MESHD_LONG=1 takes the long forms.

@@ -63,11 +63,78 @@ static const struct {
 	{ { { "/m.conf", "workers = 1;\nworkers = 2;", 0, 0 } }, "m.conf:2: syntax: \"workers\" is already in this group\n" },
 	{ { { "/m.conf", "@include \"a\"\nnode = { id = \"x\"; };\nid = 1; node = { };", 0, 0 }, { "/a", "id = 1;", 0, 0 } },
 	  "m.conf:3: syntax: \"id\" is already in this group\n" },
-	{ { { "/m.conf", "workers = 1;\n= 2;", 0, 0 } }, "m.conf:2: syntax: there is no name before \"=\"\n" },
+	{ { { "/m.conf", "workers = 1;\n= 2;", 0, 0 } }, "m.conf:2: syntax: there is no name before this \"=\"\n" },
 	{ { { "/m.conf", "@include \"a\"\nx = 1;", 0, 0 }, { "/a", "\nworkers = ;\n", 0, 0 } },
-	  "a:2: syntax: this line, or the end of the one before, is not of the form name = value;\n" },
+	  "a:2: syntax: there is no value after \"=\"\n" },
+	{ { { "/m.conf", "workers = +;", 0, 0 } },
+	  "m.conf:1: syntax: this line, or the end of the one before, is not of the form name = value;\n" },
 	{ { { "/m.conf", "node = { address = [ 1,\n\"a\" ]; };", 0, 0 } }, "m.conf:2: syntax: an array [ ] has values of one type; ( ) takes any\n" },
 };
+
+/* One mistake in the order of tokens each; a file of one line. */
+static const struct {
+	const char *text, *words;		/* NULL: is right */
+} orders[] = {
+	{ "x = [ 1, ];", "there is no value after the last \",\"" },
+	{ "x = ( { }, );", "there is no value after the last \",\"" },
+	{ "x = ( , 1 );", "there is no value before this \",\"" },
+	{ "x = ( 1, , 2 );", "there is no value before this \",\"" },
+	{ "x = ( { } { } );", "there is a \",\" missing before this" },
+	{ "x = ( 1; 2 );", "members of a list are separated by \",\"" },
+	{ "x = ( 1 = 2 );", "name = value stands in { }" },
+	{ "x = ( name = 2 );", "this is no value: text stands in quotes, and name = value in { }" },
+	{ "x = [ { } ];", "[ ] takes no groups or lists; ( ) does" },
+	{ "x = 1;;", "there is no setting before this" },
+	{ "x = { };;", "there is no setting before this" },
+	{ ", x = 1;", "there is no setting before this" },
+	{ "x = tcp;", "this is no value: text stands in quotes" },
+	{ "x = ;", "there is no value after \"=\"" },
+	{ "x = { y = };", "there is no value after \"=\"" },
+	{ "x = = 1;", "there is no value after \"=\"" },
+	{ "x 1;", "a name is followed by \"=\": name = value;" },
+	{ "x { };", "a name is followed by \"=\": name = value;" },
+	{ "x y = 1;", "a name is followed by \"=\": name = value;" },
+	{ "x = 1 2;", "there is a \";\" missing before this" },
+	{ "x = 1 = 2;", "there is no name before this \"=\"" },
+	{ "\"x\" = 1;", "a setting begins with its name: name = value;" },
+	{ "true = 1;", "a setting begins with its name: name = value;" },
+	{ "{ x = 1; }", "a setting begins with its name: name = value;" },
+	{ "x = 1 y: TRUE z = \"a\" \"b\", u = { a = 1, } v = ( ) w = [ ] t = ( { }, [ 1 ], ( ( ) ), \"a\" \"b\" )", NULL },
+};
+
+Test(source, the_order_of_tokens)
+{
+	for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++) {
+		char want[256], *report = try_wrong(orders[i].text);
+
+		snprintf(want, sizeof(want), "m.conf:1: syntax: %s\n", orders[i].words != NULL ? orders[i].words : "");
+		if (orders[i].words != NULL)
+			cr_expect_str_eq(report, want, "%s: %s", orders[i].text, report);
+		else
+			cr_expect_null(strstr(report, "syntax"), "%s", report);		/* its names are unknown */
+		free(report);
+	}
+}
+
+/* The first of each file; and one that cannot be read hides nothing of the file around it. */
+Test(source, the_first_mistake_of_each_file)
+{
+	static const struct try_file files[] = {
+		{ "/m.conf", "@include \"a\"\nclusters = (\n@include \"b\"\n,\n@include \"c\"\n,\n@include \"none\"\n, { name = \"x\" } );\n"
+		  "workers = ;\nuser = ;\n", 0, 0 },
+		{ "/a", "user = \"u\";\nworkers 1;\nx = ;\n", 0, 0 },
+		{ "/b", "{ name = \"c\"; },\n{ name = \"d\"; }\n", 0, 0 },
+		{ "/c", "{ name = \"c\"; endpoints = [ \"192.0.2.1:1\", ]; }\n", 0, 0 }, { 0 },
+	};
+	struct tried t = try_files(files);
+
+	cr_assert_str_eq(t.report,
+	    "a:2: syntax: a name is followed by \"=\": name = value;\n"
+	    "c:1: syntax: there is no value after the last \",\"\n"
+	    "m.conf:7: @include \"none\": No such file or directory\n"
+	    "m.conf:9: syntax: there is no value after \"=\"\n");
+	tried_free(&t);
+}
 
 Test(source, files_and_their_lines)
 {
