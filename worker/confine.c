@@ -33,6 +33,7 @@ static const struct {
 	{ SCMP_SYS(mmap), 2, PROT_EXEC, 0 },
 	{ SCMP_SYS(mprotect), 2, PROT_EXEC, 0 },
 	{ SCMP_SYS(newfstatat), 3, UINT32_MAX, AT_EMPTY_PATH },		/* how libc asks about a descriptor */
+	{ SCMP_SYS(prlimit64), 0, UINT32_MAX, 0 },			/* its own */
 	{ SCMP_SYS(fcntl), 1, UINT32_MAX, F_GETFL },
 	{ SCMP_SYS(fcntl), 1, UINT32_MAX, F_SETFL },
 	{ SCMP_SYS(fcntl), 1, UINT32_MAX, F_SETPIPE_SZ },

@@ -9,10 +9,12 @@
 #include "worker/worker.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define RESERVED 128u		/* descriptors: of listening sockets that come in one reload */
 
 void control_arm(struct worker *w)
 {
@@ -78,20 +80,14 @@ static void take(struct worker *w, const struct wire *m, int fd)
 		close(fd);
 }
 
-/* Out of descriptors, a message would come without its own, and a generation would be lost: the spare one makes room. */
-static int receive(struct worker *w, struct wire *m, int *fd_r)
+/* Some are kept from connections: out of them, a message would come without its own, and a generation would be lost. */
+static void limit_descriptors(struct worker *w, rlim_t kept)
 {
-	int r, saved;
+	const struct rlimit rl = { w->descriptors - kept, w->descriptors };
+	int saved = errno;
 
-	if (w->spare_fd != -1)
-		close(w->spare_fd);
-	r = wire_receive(w->control, m, fd_r);
-	saved = errno;
-	if (r == 1)
-		take(w, m, *fd_r);
-	w->spare_fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+	(void)setrlimit(RLIMIT_NOFILE, &rl);
 	errno = saved;
-	return r;
 }
 
 /* Nothing can be opened any more, but what was given can be looked at. */
@@ -123,8 +119,10 @@ void control_ready(struct worker *w)
 	struct wire m;
 	int fd, r;
 
-	while ((r = receive(w, &m, &fd)) == 1)
-		;
+	limit_descriptors(w, 0);
+	while ((r = wire_receive(w->control, &m, &fd)) == 1)
+		take(w, &m, fd);
+	limit_descriptors(w, w->descriptors / 8 < RESERVED ? w->descriptors / 8 : RESERVED);
 	if (r == -1 && errno == EBADMSG)
 		log_error("a message from the master is lost: %s", "not whole, or no descriptor was left for it");
 	if (r == 0 || (errno != EAGAIN && errno != EBADMSG)) {

@@ -88,14 +88,15 @@ static int drop_rights(const char *user, struct err *e)
 	return 0;
 }
 
-static void raise_descriptors(void)
+static int raise_descriptors(struct worker *w, struct err *e)
 {
 	struct rlimit rl;
 
-	if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur < rl.rlim_max) {
-		rl.rlim_cur = rl.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &rl);
-	}
+	if (getrlimit(RLIMIT_NOFILE, &rl) == -1)
+		return err_set(e, "getrlimit: %m");
+	w->descriptors = rl.rlim_cur = rl.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &rl);
+	return 0;
 }
 
 static int take_heritage(struct worker *w, struct err *e)
@@ -146,8 +147,7 @@ static int start(struct worker *w, const char *index, struct err *e)
 #ifndef MESHD_SANITIZERS		/* they have last words of their own */
 	crash_watch(w);
 #endif
-	raise_descriptors();
-	if (first_image(w, e) == -1 || listeners_bind(w, e) == -1 ||
+	if (raise_descriptors(w, e) == -1 || first_image(w, e) == -1 || listeners_bind(w, e) == -1 ||
 	    drop_rights(image_text(image_in_use(w), image_settings(image_in_use(w))->user), e) == -1)
 		return -1;
 	w->hot = malloc(HOT_BUFFER_BYTES);
@@ -271,7 +271,7 @@ int main(int argc, char *argv[])
 			wire_send(w->control, &failed, -1);
 		return 1;
 	}
-	control_arm(w);
+	control_ready(w);
 	listeners_adopt(w);
 	control_adopted(w);
 	run(w);
