@@ -142,8 +142,8 @@ static void take_queued(struct worker *w, struct listener *l, unsigned most)
 }
 
 /* Out of descriptors: what is queued is taken with the spare one and reset, so that nobody waits for nothing and the
- * ring does not spin on a socket that stays readable. */
-static void shed(struct worker *w, struct listener *l)
+ * ring does not spin on a socket that stays readable.  False: not even that (ENFILE, ENOMEM). */
+static bool shed(struct worker *w, struct listener *l)
 {
 	static struct log_limit limit;
 	const struct linger hard = { 1, 0 };
@@ -152,7 +152,7 @@ static void shed(struct worker *w, struct listener *l)
 
 	/* The ring wants a descriptor before it looks whether anybody is there: without this the accept would wait. */
 	if (poll(&waiting, 1, 0) != 1)
-		return;
+		return true;
 	close(w->spare_fd);
 	fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC);
 	if (fd != -1) {
@@ -164,6 +164,7 @@ static void shed(struct worker *w, struct listener *l)
 	}
 	w->spare_fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
 	log_limited(&limit, w->loop.now_ms, LOG_LEVEL_WARNING, "out of descriptors: connections are shed (raise LimitNOFILE)");
+	return fd != -1;
 }
 
 /* ---- leaving ---- */
@@ -226,6 +227,7 @@ void listeners_stop(struct worker *w)
 
 /* ---- completions ---- */
 
+#define REST_MS 50	/* no accept at all */
 #define ACCEPTS_A_TURN 16	/* few are in the completion queue when a worker dies, and others have their turn */
 
 void listener_accepted(struct worker *w, struct listener *l, int res)
@@ -241,9 +243,23 @@ void listener_accepted(struct worker *w, struct listener *l, int res)
 		take_queued(w, l, ACCEPTS_A_TURN - 1);
 		arm(w, l);
 	} else {
-		shed(w, l);
+		if (!shed(w, l)) {
+			w->accept_again_ms = w->loop.now_ms + REST_MS;
+			return;
+		}
 		l->armed = true;
 		io_uring_prep_poll_add(loop_sqe(&w->loop, l, OP_LISTEN_READY), l->fd, POLLIN);
+	}
+}
+
+void listeners_rested(struct worker *w)
+{
+	if (w->accept_again_ms == 0 || w->loop.now_ms < w->accept_again_ms)
+		return;
+	w->accept_again_ms = 0;
+	for (struct listener *l = w->listeners; l != NULL; l = l->next) {
+		if (l->index != IMAGE_NONE && !w->draining)
+			arm(w, l);
 	}
 }
 

@@ -33,5 +33,7 @@ void listeners_leave(struct worker *, const struct image *next);
 void listeners_adopt(struct worker *);
 void listener_accepted(struct worker *, struct listener *, int res);
 void listener_ready(struct worker *, struct listener *);
+/* At the end of a turn: goes on where nothing could be accepted for a while. */
+void listeners_rested(struct worker *);
 /* Takes what is queued, then accepts no more. */
 void listeners_stop(struct worker *);

@@ -216,7 +216,7 @@ static int sleep_ms(const struct worker *w)
 		return 0;
 	if (overload_waits(w) && (ms < 0 || ms > 1000))
 		ms = 1000;
-	if ((w->draining || w->control == -1) && (ms < 0 || ms > 100))
+	if ((w->draining || w->control == -1 || w->accept_again_ms != 0) && (ms < 0 || ms > 100))
 		return 100;
 	return ms;
 }
@@ -233,6 +233,7 @@ static void run(struct worker *w)
 		tell_load(w);
 		overload_turn_ends(w);
 		connections_list_on(w);
+		listeners_rested(w);
 		control_orphan(w);
 		if (w->draining && !closed && w->loop.now_ms >= w->drain_end_ms) {
 			closed = true;

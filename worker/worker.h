@@ -37,6 +37,7 @@ struct worker {
 	int control;			/* SOCK_SEQPACKET to the master; -1: it is gone */
 	struct listener *listeners;
 	uint64_t descriptors;		/* RLIMIT_NOFILE; connections have less (control.c) */
+	uint64_t accept_again_ms;	/* nothing could be accepted; 0: not so */
 	int spare_fd;			/* given up for a moment to shed when descriptors are out */
 	struct conn *conns;		/* all of them */
 	uint64_t conn_number;		/* of the youngest */
