@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -181,11 +180,13 @@ static void forget(struct worker *w, struct listener *l)
 	free(l);
 }
 
+#define QUEUE_MAX 65535		/* of tcp_backlog_size: what keeps coming while it is taken must not keep us here */
+
 static void leave(struct worker *w, struct listener *l)
 {
 	if (l->leaving)
 		return;
-	take_queued(w, l, UINT_MAX);
+	take_queued(w, l, QUEUE_MAX);
 	l->leaving = true;
 	if (l->armed) {
 		l->held = generation_hold(w);

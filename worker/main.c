@@ -233,6 +233,7 @@ static void run(struct worker *w)
 		tell_load(w);
 		overload_turn_ends(w);
 		connections_list_on(w);
+		listeners_rested(w);
 		control_orphan(w);
 		listeners_rested(w);
 		if (w->draining && !closed && w->loop.now_ms >= w->drain_end_ms) {

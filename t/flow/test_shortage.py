@@ -2,6 +2,8 @@
 import contextlib
 import socket
 
+import pytest
+
 from lib.hosts import wait_for
 from lib.traffic import ends
 from test_routes import at_rest, gateway
@@ -81,3 +83,34 @@ def test_out_of_local_ports(net, start):
         again = c.connect(a.v4, 8000)
         l.accept()[0].close()
         assert ends(again) == "eof"
+
+
+@pytest.mark.parametrize("limit", [48, 49])
+def test_a_generation_arrives_though_descriptors_are_out(net, start, limit):
+    """With a listening socket beside it, and the loop does not spin on who waits meanwhile."""
+    a, b, c = net.host("a"), net.host("b"), net.host("c")
+    m = door(start, a, b, wrapper=["prlimit", f"--nofile={limit}:{limit}"])
+    (worker,) = m.workers()
+    with b.listen(b.v4, 9000) as l:
+        crowd = crowd_of(60, c, a)
+        wait_for("connections are shed", lambda: m.stat("server.shed_descriptors") > 0)
+        m.write(f"listeners = ( {gateway(8000, 'b')}, {gateway(8001, 'b', 'second')} );\n"
+                f'clusters = ( {{ name = "b"; endpoints = [ "{b.v4}:9000" ]; }} );\n')
+        assert m.meshctl("reload", "--wait", "--timeout", "5s").returncode == 0
+        crowd += crowd_of(3, c, a)
+        at_rest(m)
+        for s in crowd:
+            s.close()
+        wait_for("all ended", lambda: drained(l) or m.stat("server.connections") == 0)
+        again = c.connect(a.v4, 8001)
+        l.accept()[0].close()
+        assert ends(again) == "eof"
+        assert m.workers() == [worker]
+
+
+def drained(l):
+    l.settimeout(0.1)
+    with contextlib.suppress(TimeoutError):
+        while True:
+            l.accept()[0].close()
+    l.settimeout(10)

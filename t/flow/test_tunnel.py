@@ -1,5 +1,8 @@
 """Bytes and ends of a connection, through the outbound sidecar of one host and the inbound one of the other."""
+import itertools
 import select
+import threading
+import time
 
 import pytest
 
@@ -269,4 +272,41 @@ def test_one_connection_does_not_hold_up_others(mesh, to):
             server.sendall(b"pong")
             assert client.recv(10) == b"pong"
         for s in stuck + held:
+            s.close()
+
+
+def test_phases_in_both_directions_stop_nobody(mesh, to):
+    """Bulk one way, then a quiet while, then bulk the other way, and back: a splice(2) on sockets that wait would stop the
+    whole worker, and with it the connection beside this one."""
+    with mesh.b.listen(*HOME) as l:
+        client = mesh.a.connect(*to)
+        server, _ = l.accept()
+        beside = [(mesh.a.connect(*to), l.accept()[0]) for _ in range(8)]
+
+        def bulk(a, b, size):
+            a.settimeout(10)
+            b.settimeout(10)
+            writer = threading.Thread(target=a.sendall, args=(b"x" * size,))
+            writer.start()
+            while size > 0:
+                size -= len(b.recv(size))
+            writer.join()
+
+        def quiet(a, b):
+            for _ in range(20):
+                bulk(a, b, 1)
+                time.sleep(0.01)
+
+        bulk(server, client, 4 << 20)
+        bulk(client, server, 64 << 10)
+        quiet(client, server)
+        bulk(client, server, 4 << 20)
+        quiet(server, client)
+        for size in (1, 20_000, 20_000):
+            bulk(client, server, size)
+            time.sleep(0.1)
+        for a, b in beside:
+            bulk(a, b, 5)
+        assert mesh.out.stat("server.pipes") <= 16 * len(mesh.out.workers())
+        for s in [client, server, *itertools.chain(*beside)]:
             s.close()
