@@ -5,6 +5,7 @@
  */
 #include "agent/admin.h"
 #include "agent/agent.h"
+#include "agent/confine.h"
 #include "agent/text.h"
 #include "common/heritage.h"
 #include "common/log.h"
@@ -12,6 +13,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <jansson.h>
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
@@ -196,6 +198,13 @@ static int start(struct agent *a, struct admin **admin_r, struct err *e)
 	    drop_rights(image_text(&a->image, image_settings(&a->image)->agent_user), e) == -1 ||
 	    admin_open(a, admin, admin_r, e) == -1)
 		return -1;
+	/* Both would open a file when they are first needed: the zone of gmtime(3), the seed of jansson's tables. */
+	tzset();
+	json_object_seed(0);
+#ifndef MESHD_SANITIZERS			/* they open files and trace themselves */
+	if (confine(e) == -1)
+		return -1;
+#endif
 	adopted(a);
 	return 0;
 }
