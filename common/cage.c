@@ -11,7 +11,7 @@ static const int everybody[] = {
 	SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(close), SCMP_SYS(fstat),
 	SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(brk), SCMP_SYS(madvise), SCMP_SYS(futex), SCMP_SYS(clock_gettime),
 	SCMP_SYS(getrandom), SCMP_SYS(restart_syscall), SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask), SCMP_SYS(getpid),
-	SCMP_SYS(gettid), SCMP_SYS(exit), SCMP_SYS(exit_group),
+	SCMP_SYS(gettid), SCMP_SYS(sysinfo), SCMP_SYS(exit), SCMP_SYS(exit_group),	/* sysinfo(2): qsort(3) asks for it */
 };
 
 static const struct cage_rule narrow[] = {
