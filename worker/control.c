@@ -14,8 +14,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define RESERVED 128u		/* descriptors: of listening sockets that come in one reload */
-
 void control_arm(struct worker *w)
 {
 	if (w->control != -1)
@@ -122,7 +120,7 @@ void control_ready(struct worker *w)
 	limit_descriptors(w, 0);
 	while ((r = wire_receive(w->control, &m, &fd)) == 1)
 		take(w, &m, fd);
-	limit_descriptors(w, w->descriptors / 8 < RESERVED ? w->descriptors / 8 : RESERVED);
+	limit_descriptors(w, descriptors_kept(w));
 	if (r == -1 && errno == EBADMSG)
 		log_error("a message from the master is lost: %s", "not whole, or no descriptor was left for it");
 	if (r == 0 || (errno != EAGAIN && errno != EBADMSG)) {

@@ -4,7 +4,6 @@
 #include "worker/worker.h"
 
 #include <malloc.h>
-#include <sys/resource.h>
 
 #define DESCRIPTORS_EACH    2		/* client and endpoint */
 #define BURST		    256		/* connections: fewer leave nothing worth a call */
@@ -12,9 +11,7 @@
 
 void overload_init(struct worker *w)
 {
-	struct rlimit rl;
-
-	w->overload.descriptors = getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur != RLIM_INFINITY ? rl.rlim_cur : UINT64_MAX;
+	w->overload.descriptors = w->descriptors - descriptors_kept(w);
 	w->overload.second_ms = w->loop.now_ms;
 }
 

@@ -16,7 +16,7 @@ struct worker;
 #define OVERLOAD_LAG_MS	      1000u
 
 struct overload {
-	uint64_t descriptors;		/* RLIMIT_NOFILE */
+	uint64_t descriptors;		/* RLIMIT_NOFILE, without what is kept */
 	uint64_t turn_began_ms, lag_ms;	/* of the last turn */
 	uint64_t second_ms;		/* when the worst lag of a second was last told, and memory looked after */
 	uint64_t worst_lag_ms;

@@ -76,6 +76,12 @@ static inline uint32_t worker_random(struct worker *w, uint32_t n)
 	return (uint32_t)((w->random * 0x2545f4914f6cdd1du >> 32) * n >> 32);
 }
 
+/* From connections, for what the master sends: the listening sockets of one reload. */
+static inline uint64_t descriptors_kept(const struct worker *w)
+{
+	return w->descriptors / 8 < 128 ? w->descriptors / 8 : 128;
+}
+
 static inline void count(struct worker *w, unsigned counter)
 {
 	live_add(&w->block->counter[counter], 1);
