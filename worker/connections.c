@@ -5,6 +5,7 @@
 #include "worker/conn.h"
 #include "worker/worker.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,21 +35,21 @@ static int write_line(const struct worker *w, const struct conn *c, char *line, 
 	    (unsigned long long)c->flow[UPSTREAM].sent);
 }
 
-static void end_list(struct worker *w)
+static void end_list(struct worker *w, bool new_one)
 {
 	const struct wire m = { .type = WIRE_LISTED, .number = w->listing.number };
 
+	w->listing.next = NULL;
+	if (w->control != -1 && wire_send(w->control, &m, -1) == -1 && errno == EAGAIN && !new_one)
+		return;			/* said at the end of a later turn */
 	close(w->listing.fd);
 	w->listing.fd = -1;
-	w->listing.next = NULL;
-	if (w->control != -1)
-		wire_send(w->control, &m, -1);
 }
 
 void connections_list(struct worker *w, int fd, uint64_t number)
 {
 	if (w->listing.fd != -1)
-		end_list(w);
+		end_list(w, true);
 	w->listing.fd = fd;
 	w->listing.number = number;
 	w->listing.next = w->conns;
@@ -73,7 +74,7 @@ void connections_list_on(struct worker *w)
 	if (used > 0 && write(w->listing.fd, lines, used) != (ssize_t)used)
 		w->listing.next = NULL;		/* its reader is gone, or there is no memory for it */
 	if (w->listing.next == NULL)
-		end_list(w);
+		end_list(w, false);
 }
 
 void connections_forget(struct worker *w, const struct conn *c)

@@ -14,8 +14,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define RESERVED 128u		/* descriptors: of listening sockets that come in one reload */
-
 void control_arm(struct worker *w)
 {
 	if (w->control != -1)
@@ -80,11 +78,6 @@ static void take(struct worker *w, const struct wire *m, int fd)
 		close(fd);
 }
 
-uint64_t control_reserve(const struct worker *w)
-{
-	return w->descriptors / 8 < RESERVED ? w->descriptors / 8 : RESERVED;
-}
-
 /* Some are kept from connections: out of them, a message would come without its own, and a generation would be lost. */
 static void limit_descriptors(struct worker *w, rlim_t kept)
 {
@@ -127,7 +120,7 @@ void control_ready(struct worker *w)
 	limit_descriptors(w, 0);
 	while ((r = wire_receive(w->control, &m, &fd)) == 1)
 		take(w, &m, fd);
-	limit_descriptors(w, control_reserve(w));
+	limit_descriptors(w, descriptors_kept(w));
 	if (r == -1 && errno == EBADMSG)
 		log_error("a message from the master is lost: %s", "not whole, or no descriptor was left for it");
 	if (r == 0 || (errno != EAGAIN && errno != EBADMSG)) {

@@ -14,7 +14,5 @@ void control_drain(struct worker *, uint64_t within_ms);
 /* Without a master: drains when orphan_timeout is over.  When another master is ready its workers take over: nothing is
  * accepted from then on, and what is open has the same time as without. */
 void control_orphan(struct worker *);
-/* Descriptors that connections may not use: what the master sends brings its own. */
-uint64_t control_reserve(const struct worker *);
 /* A generation is in use: into the table, and the master is woken. */
 void control_adopted(struct worker *);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define SPLICE_AFTER	(256u << 10)	/* bytes of a busy run */
+#define SPLICE_LEAST	(64u << 10)	/* under a smaller limit two calls carry less than one copy does */
 #define BYTES_A_WAKE	(1u << 20)	/* then others have their turn */
 #define SMALL_BYTES	BUFFER_BYTES
 #define SMALL_WAKES	8
@@ -359,6 +360,8 @@ void flow_data(struct conn *c, unsigned d, int res, unsigned flags)
 			buffer_return(&c->worker->buffers, flags >> IORING_CQE_BUFFER_SHIFT);
 		return;
 	}
+	if (res <= 0 && (flags & IORING_CQE_F_BUFFER))
+		buffer_return(&c->worker->buffers, flags >> IORING_CQE_BUFFER_SHIFT);
 	if (res > 0)
 		take_loan(c, d, flags >> IORING_CQE_BUFFER_SHIFT, (uint32_t)res);
 	else if (res == 0)
@@ -570,7 +573,7 @@ static void pump(struct conn *c, unsigned d)
 	bool by_pipe;
 	int go = 1;
 
-	if (!f->spliced && f->run >= SPLICE_AFTER)
+	if (!f->spliced && f->run >= SPLICE_AFTER && c->buffer_limit[d] >= SPLICE_LEAST)
 		start_splicing(c, d);
 	by_pipe = f->spliced && take_pipe(c, f);
 	while (go == 1 && carried < BYTES_A_WAKE)

@@ -30,6 +30,7 @@ int listener_add(struct worker *w, int fd, struct err *e)
 	}
 	l->next = w->listeners;
 	w->listeners = l;
+	w->nlisteners++;
 	return 0;
 }
 
@@ -175,6 +176,7 @@ static void forget(struct worker *w, struct listener *l)
 	while (*p != l)
 		p = &(*p)->next;
 	*p = l->next;
+	w->nlisteners--;
 	generation_release(w, &l->held);
 	close(l->fd);
 	free(l);

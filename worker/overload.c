@@ -1,7 +1,6 @@
 /* Shedding and giving back: see overload.h. */
 #include "worker/overload.h"
 
-#include "worker/control.h"
 #include "worker/worker.h"
 
 #include <malloc.h>
@@ -19,10 +18,10 @@ void overload_init(struct worker *w)
 static bool descriptors_are_short(const struct worker *w)
 {
 	uint64_t used = live_get(&w->block->gauge[WORKER_G_connections]) * DESCRIPTORS_EACH +
-	    live_get(&w->block->gauge[WORKER_G_pipes]) * 2;
+	    live_get(&w->block->gauge[WORKER_G_pipes]) * 2 + w->nlisteners;
 
 	return w->descriptors > 4 * DESCRIPTORS_RESERVE &&
-	    used + DESCRIPTORS_EACH + DESCRIPTORS_RESERVE + control_reserve(w) > w->descriptors;
+	    used + DESCRIPTORS_EACH + DESCRIPTORS_RESERVE + descriptors_kept(w) > w->descriptors;
 }
 
 bool overload_sheds(struct worker *w)
@@ -77,9 +76,12 @@ void overload_turn_ends(struct worker *w)
 
 	if (connections > o->peak)
 		o->peak = connections;
-	o->lag_ms = now_ms - o->turn_began_ms;
-	if (o->lag_ms > o->worst_lag_ms)
-		o->worst_lag_ms = o->lag_ms;
+	o->lag_ms = o->turn_ms;
+	o->turn_ms = now_ms - o->turn_began_ms;
+	if (o->turn_ms < o->lag_ms)
+		o->lag_ms = o->turn_ms;
+	if (o->turn_ms > o->worst_lag_ms)
+		o->worst_lag_ms = o->turn_ms;
 	if (now_ms - o->second_ms < 1000)
 		return;
 	live_set(&w->block->gauge[WORKER_G_lag_ms], o->worst_lag_ms);

@@ -3,7 +3,7 @@
  * (reset, counted, one log line a second) when
  *   - descriptors: it would leave fewer than a reserve for what is open already (pipes, retries);
  *   - memory: bytes wait in buffers for slow peers, more than OVERLOAD_BUFFER_BYTES in this worker;
- *   - lag: the last turn took longer than OVERLOAD_LAG_MS, so that everybody who is served already waits too long.
+ *   - lag: each of the last two turns took longer than OVERLOAD_LAG_MS, so that everybody who is served already waits too long.
  */
 #pragma once
 
@@ -16,7 +16,8 @@ struct worker;
 #define OVERLOAD_LAG_MS	      1000u
 
 struct overload {
-	uint64_t turn_began_ms, lag_ms;	/* of the last turn */
+	uint64_t turn_began_ms;
+	uint64_t turn_ms, lag_ms;	/* what the last turn took; the less of the last two: a pause of the host is no overload */
 	uint64_t second_ms;		/* when the worst lag of a second was last told, and memory looked after */
 	uint64_t worst_lag_ms;
 	uint64_t peak;			/* connections, since memory was last given back */

@@ -36,6 +36,7 @@ struct worker {
 
 	int control;			/* SOCK_SEQPACKET to the master; -1: it is gone */
 	struct listener *listeners;
+	unsigned nlisteners;
 	uint64_t descriptors;		/* RLIMIT_NOFILE; connections have less (control.c) */
 	uint64_t accept_again_ms;	/* nothing could be accepted; 0: not so */
 	int spare_fd;			/* given up for a moment to shed when descriptors are out */
@@ -74,6 +75,12 @@ static inline uint32_t worker_random(struct worker *w, uint32_t n)
 	w->random ^= w->random << 25;
 	w->random ^= w->random >> 27;
 	return (uint32_t)((w->random * 0x2545f4914f6cdd1du >> 32) * n >> 32);
+}
+
+/* From connections, for what the master sends: the listening sockets of one reload. */
+static inline uint64_t descriptors_kept(const struct worker *w)
+{
+	return w->descriptors / 8 < 128 ? w->descriptors / 8 : 128;
 }
 
 static inline void count(struct worker *w, unsigned counter)
