@@ -212,8 +212,10 @@ static int sleep_ms(const struct worker *w)
 {
 	int ms = wheel_sleep_ms(&w->wheel, w->loop.now_ms);
 
-	if (w->listing.fd != -1)
+	if (w->listing.next != NULL)
 		return 0;
+	if (w->listing.fd != -1)
+		return 10;		/* the master is to be told of its end, and does not read */
 	if (overload_waits(w) && (ms < 0 || ms > 1000))
 		ms = 1000;
 	if ((w->draining || w->control == -1 || w->accept_again_ms != 0) && (ms < 0 || ms > 100))
