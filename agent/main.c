@@ -9,18 +9,16 @@
 #include "agent/text.h"
 #include "common/heritage.h"
 #include "common/log.h"
+#include "common/rights.h"
 #include "common/wire.h"
 
 #include <errno.h>
-#include <grp.h>
 #include <jansson.h>
 #include <poll.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -144,27 +142,6 @@ static int first_image(struct agent *a, struct err *e)
 	return 0;
 }
 
-static int drop_rights(const char *user, struct err *e)
-{
-	const struct passwd *pw;
-
-	if (geteuid() != 0)
-		return 0;		/* started without them, by a test */
-	errno = 0;
-	if ((pw = getpwnam(user)) == NULL)
-		return err_set(e, "user \"%s\": %s", user, errno != 0 ? strerror(errno) : "no such user");
-	if (setgroups(0, NULL) == -1 || setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) == -1 ||
-	    setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) == -1)
-		return err_set(e, "becoming user \"%s\": %m", user);
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
-		return err_set(e, "prctl: %m");
-#ifndef MESHD_SANITIZERS			/* the leak checker has to be able to look */
-	if (prctl(PR_SET_DUMPABLE, 0) == -1)
-		return err_set(e, "prctl: %m");
-#endif
-	return 0;
-}
-
 static int take_heritage(struct agent *a, int *admin_r, struct err *e)
 {
 	static struct heritage h;
@@ -195,7 +172,7 @@ static int start(struct agent *a, struct admin **admin_r, struct err *e)
 
 	a->master = getppid();
 	if (take_heritage(a, &admin, e) == -1 || first_image(a, e) == -1 ||
-	    drop_rights(image_text(&a->image, image_settings(&a->image)->agent_user), e) == -1 ||
+	    rights_drop(image_text(&a->image, image_settings(&a->image)->agent_user), e) == -1 ||
 	    admin_open(a, admin, admin_r, e) == -1)
 		return -1;
 	/* Both would open a file when they are first needed: the zone of gmtime(3), the seed of jansson's tables. */

@@ -4,6 +4,7 @@
  */
 #include "common/err.h"
 #include "common/heritage.h"
+#include "common/rights.h"
 #include "common/wire.h"
 #include "worker/confine.h"
 #include "worker/conn.h"
@@ -15,15 +16,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <poll.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -69,23 +67,6 @@ static int first_image(struct worker *w, struct err *e)
 		if (m.type == WIRE_LISTEN && fd != -1 && listener_add(w, fd, e) == -1)
 			return -1;
 	}
-}
-
-static int drop_rights(const char *user, struct err *e)
-{
-	const struct passwd *pw;
-
-	if (geteuid() != 0)
-		return 0;		/* started without them, by a test */
-	errno = 0;
-	if ((pw = getpwnam(user)) == NULL)
-		return err_set(e, "user \"%s\": %s", user, errno != 0 ? strerror(errno) : "no such user");
-	if (setgroups(0, NULL) == -1 || setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) == -1 ||
-	    setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) == -1)
-		return err_set(e, "becoming user \"%s\": %m", user);
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 || prctl(PR_SET_DUMPABLE, 0) == -1)
-		return err_set(e, "prctl: %m");
-	return 0;
 }
 
 static int raise_descriptors(struct worker *w, struct err *e)
@@ -148,7 +129,7 @@ static int start(struct worker *w, const char *index, struct err *e)
 	crash_watch(w);
 #endif
 	if (raise_descriptors(w, e) == -1 || first_image(w, e) == -1 || listeners_bind(w, e) == -1 ||
-	    drop_rights(image_text(image_in_use(w), image_settings(image_in_use(w))->user), e) == -1)
+	    rights_drop(image_text(image_in_use(w), image_settings(image_in_use(w))->user), e) == -1)
 		return -1;
 	w->hot = malloc(HOT_BUFFER_BYTES);
 	w->round_robin = calloc(LIVE_SLOTS, sizeof(*w->round_robin));

@@ -91,7 +91,7 @@ ParameterizedTestParameters(connections, filters)
 	return cr_make_param_array(struct filter_case, cases, sizeof(cases) / sizeof(cases[0]));
 }
 
-ParameterizedTest(struct filter_case *c, connections, filters, .init = fake_begin, .fini = fake_end)
+ParameterizedTest(struct filter_case *c, connections, filters)
 {
 	const struct fake_answer a = { &good, lines };
 	char arguments[128], text[4096], ids[128] = "", *rest = text, *line;
@@ -140,7 +140,7 @@ ParameterizedTestParameters(connections, usage)
 	return cr_make_param_array(struct usage_case, cases, sizeof(cases) / sizeof(cases[0]));
 }
 
-ParameterizedTest(struct usage_case *c, connections, usage, .init = fake_begin, .fini = fake_end)
+ParameterizedTest(struct usage_case *c, connections, usage)
 {
 	char text[4096];
 

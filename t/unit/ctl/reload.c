@@ -127,7 +127,7 @@ ParameterizedTestParameters(control, drain)
 	return cr_make_param_array(struct drain_case, cases, sizeof(cases) / sizeof(cases[0]));
 }
 
-ParameterizedTest(struct drain_case *c, control, drain, .init = fake_begin, .fini = fake_end)
+ParameterizedTest(struct drain_case *c, control, drain)
 {
 	const struct control_reply r = { .magic = CONTROL_MAGIC, .text = "2 workers were told" };
 	struct control_request q;
