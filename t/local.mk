@@ -57,7 +57,8 @@ fuzz:
 EXTRA_DIST += %D%/run-unit %D%/include-rule.sh %D%/ldd-rule.sh %D%/manual.sh %D%/demo \
 	%D%/flow/conftest.py %D%/flow/lib/__init__.py %D%/flow/lib/hosts.py %D%/flow/lib/mesh.py %D%/flow/lib/meshd.py \
 	%D%/flow/lib/programs.py %D%/flow/lib/traffic.py \
-	%D%/flow/test_conf.py %D%/flow/test_death.py %D%/flow/test_lifecycle.py %D%/flow/test_programs.py %D%/flow/test_readme.py \
+	%D%/flow/test_conf.py %D%/flow/test_death.py %D%/flow/test_lifecycle.py %D%/flow/test_orphans.py \
+	%D%/flow/test_programs.py %D%/flow/test_readme.py \
 	%D%/flow/test_reload.py %D%/flow/test_routes.py %D%/flow/test_shortage.py %D%/flow/test_tunnel.py
 
 check-local: $(check_PROGRAMS) meshd
