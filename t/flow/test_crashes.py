@@ -1,4 +1,5 @@
 """Workers that die: what is queued and open, what is told, and what becomes of a generation that they die of."""
+import json
 import os
 import random
 import re
@@ -25,6 +26,16 @@ def successors(m, dead, n):
     wait_for("a successor", lambda: len(m.workers()) == n and not set(dead) & set(m.workers()))
 
 
+def stop(pid):
+    os.kill(pid, signal.SIGSTOP)
+
+    def stopped():
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] == "T"
+
+    wait_for("it has stopped", stopped)
+
+
 def where(a, s):
     return f"{a.v4}:{s.getsockname()[1]}"
 
@@ -48,9 +59,9 @@ def test_each_worker_in_turn_is_killed(net, start):
             assert len(serves) == len(held)
             victim = turn % len(pids)
             for pid in pids:
-                os.kill(pid, signal.SIGSTOP)
+                stop(pid)
             newcomers = [a.connect(VIP, 9000) for _ in range(n_queued)]
-            wait_for("they are queued", lambda: queued(a, 15001) == n_queued)
+            wait_for(f"they are queued: {queued(a, 15001)}", lambda: queued(a, 15001) == n_queued)
             os.kill(pids[victim], signal.SIGKILL)
             for pid in pids:
                 if pid != pids[victim]:
@@ -103,7 +114,7 @@ def test_a_crash_is_reported(net, start):
     a, b = net.host("a"), net.host("b")
     m = start(a, service(b))
     assert m.reload(service(b, 'connect_timeout = "3s";')).returncode == 0
-    assert m.ask("crashes").strip().endswith("0") or "no" in m.ask("crashes")
+    assert m.ask("crashes") == "0 since the start\n"
     with Origin(b, b.v4, 9000):
         talk(try_connect(a, VIP, 9000))
     first, second = m.workers()
@@ -123,7 +134,7 @@ def test_a_crash_is_reported(net, start):
     if not SANITIZED:       # it has last words of its own
         assert re.search(rf"pid {first}\) .*last operation: .+, generation 2", text), text
         assert re.search(r"meshd-worker\+0x[0-9a-f]+", text), text
-    assert [c["text"].split(" (")[0] for c in __import__("json").loads(m.ask("crashes", "-o", "json"))] == \
+    assert [c["text"].split(" (")[0] for c in json.loads(m.ask("crashes", "-o", "json"))] == \
         ["worker 0", "worker 1", "agent"]
     m.stat("server.deaths")
 
