@@ -56,7 +56,7 @@ def test_short_connections_over_8_endpoints(net, start):
 def test_until_local_ports_run_out(net, start):
     """Short connections to one endpoint, each leaving its port in TIME_WAIT: those that find none are reset, counted
     and told; when there are ports again, all is well."""
-    ports, n = (20_000, 40_000) if LONG else (300, 900)
+    ports, n = (20_000, 25_000) if LONG else (300, 900)
     a, b, c = net.host("a"), net.host("b"), net.host("c")
     c.run("sysctl", "-qw", "net.ipv4.ip_local_port_range=1024 65000", "net.ipv4.tcp_tw_reuse=1")
     a.run("sysctl", "-qw", f"net.ipv4.ip_local_port_range=30000 {30000 + ports - 1}", "net.ipv4.tcp_tw_reuse=0")
@@ -73,7 +73,7 @@ def test_until_local_ports_run_out(net, start):
     assert n - shed >= ports - 16       # ports were used up, not given up
     assert stats["cluster.b.upstream_cx_connect_fail"] == shed
     told = m.process.output().count(f"no local port left towards {b.v4}:9001")
-    assert 0 < told < 60, "told, and not once for each"
+    assert 0 < told < shed / 4, "told, and not once for each"
     assert m.status()["shed"]["no_local_port"] == shed
     assert any("no local port" in p for p in m.status()["problems"])
     assert fate(c, a.v4, 8000) == "reset"

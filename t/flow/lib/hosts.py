@@ -141,9 +141,12 @@ class Host:
         s.settimeout(10)
         return s
 
-    def connect(self, ip, port, seconds=10):
+    def connect(self, ip, port, seconds=10, from_port=None):
         s = self.socket(family_of(ip))
         s.settimeout(seconds)
+        if from_port is not None:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            s.bind((self.ip[6 if ":" in ip else 4], from_port))
         s.connect((ip, port))
         return s
 
