@@ -54,12 +54,20 @@ fuzz:
 	srcdir=$(abs_top_srcdir) sh $(top_srcdir)/t/fuzz/fuzz.sh
 .PHONY: fuzz
 
-EXTRA_DIST += %D%/run-unit %D%/include-rule.sh %D%/ldd-rule.sh %D%/manual.sh %D%/demo \
-	%D%/flow/conftest.py %D%/flow/lib/__init__.py %D%/flow/lib/hosts.py %D%/flow/lib/mesh.py %D%/flow/lib/meshd.py \
-	%D%/flow/lib/programs.py %D%/flow/lib/traffic.py \
-	%D%/flow/test_conf.py %D%/flow/test_death.py %D%/flow/test_lifecycle.py %D%/flow/test_programs.py %D%/flow/test_readme.py \
-	%D%/flow/test_reload.py %D%/flow/test_routes.py %D%/flow/test_shortage.py %D%/flow/test_systemd.py %D%/flow/systemd/boot.sh \
-	%D%/flow/test_tunnel.py
+EXTRA_DIST += %D%/run-unit %D%/include-rule.sh %D%/ldd-rule.sh %D%/manual.sh %D%/demo
+EXTRA_DIST += %D%/flow/conftest.py %D%/flow/lib/__init__.py %D%/flow/lib/hosts.py %D%/flow/lib/mesh.py %D%/flow/lib/meshd.py
+EXTRA_DIST += %D%/flow/lib/programs.py %D%/flow/lib/traffic.py %D%/flow/systemd/boot.sh
+EXTRA_DIST += %D%/flow/test_conf.py
+EXTRA_DIST += %D%/flow/test_death.py
+EXTRA_DIST += %D%/flow/test_lifecycle.py
+EXTRA_DIST += %D%/flow/test_orphans.py
+EXTRA_DIST += %D%/flow/test_programs.py
+EXTRA_DIST += %D%/flow/test_readme.py
+EXTRA_DIST += %D%/flow/test_reload.py
+EXTRA_DIST += %D%/flow/test_routes.py
+EXTRA_DIST += %D%/flow/test_shortage.py
+EXTRA_DIST += %D%/flow/test_systemd.py
+EXTRA_DIST += %D%/flow/test_tunnel.py
 
 check-local: $(check_PROGRAMS) meshd
 	srcdir=$(abs_top_srcdir) sh $(top_srcdir)/t/run-unit $(UNIT_TESTS) $(abs_top_srcdir)/t/include-rule.sh \

@@ -146,17 +146,3 @@ def test_reload_after_a_death(mesh, program):
         client = mesh.a.connect(address("mover", 4), 7000)
         l.accept()[0].close()
         assert ends(client) == "eof"
-
-
-def test_master_killed(host, start):
-    """Its children end what is open and go.  A new meshd takes over the rules that stayed, and leaves none."""
-    clean = host.rules()
-    m = start(host, "")
-    rules = host.rules()
-    m.process.signal(signal.SIGKILL)
-    m.process.wait()
-    wait_for("its children end", lambda: not m.left(), 20)
-    m.start()
-    m.rules_before = clean
-    assert host.rules() == rules
-    m.stop()
