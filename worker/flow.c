@@ -415,59 +415,15 @@ static void back_to_quiet(struct conn *c, unsigned d, uint64_t carried)
 	f->small = 0;
 }
 
-/* One of full size or none: a smaller one costs more than copying. */
-static int make_pipe(int fds[2])
-{
-	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) == -1) {
-		fds[0] = fds[1] = -1;
-		return -1;
-	}
-	if (fcntl(fds[1], F_SETPIPE_SZ, (int)PIPE_BYTES) != -1)
-		return 0;
-	close(fds[0]);
-	close(fds[1]);
-	fds[0] = fds[1] = -1;
-	return -1;
-}
-
 static bool take_pipe(struct conn *c, struct flow *f)
 {
-	struct worker *w = c->worker;
-
-	if (f->pipe[0] != -1)
-		return true;
-	if (w->npooled > 0) {
-		w->npooled--;
-		f->pipe[0] = w->pooled_pipes[w->npooled][0];
-		f->pipe[1] = w->pooled_pipes[w->npooled][1];
-		return true;
-	}
-	if (w->pipes_denied_ms != 0 && w->loop.now_ms - w->pipes_denied_ms < PIPES_DENIED_MS)
-		return false;
-	if (make_pipe(f->pipe) == -1) {
-		w->pipes_denied_ms = w->loop.now_ms;
-		return false;		/* the hot buffer does as well */
-	}
-	gauge(w, WORKER_G_pipes, 1);
-	return true;
+	return f->pipe[0] != -1 || pipe_borrow(c->worker, f->pipe);
 }
 
 static void drop_pipe(struct conn *c, struct flow *f)
 {
-	struct worker *w = c->worker;
-
-	if (f->pipe[0] == -1)
-		return;
-	if (f->piped == 0 && w->npooled < PIPES_POOLED) {
-		w->pooled_pipes[w->npooled][0] = f->pipe[0];
-		w->pooled_pipes[w->npooled][1] = f->pipe[1];
-		w->npooled++;
-	} else {
-		close(f->pipe[0]);
-		close(f->pipe[1]);
-		gauge(w, WORKER_G_pipes, -1);
-	}
-	f->pipe[0] = f->pipe[1] = -1;
+	if (f->pipe[0] != -1)
+		pipe_give_back(c->worker, f->pipe, f->piped == 0);
 	f->piped = 0;
 }
 
