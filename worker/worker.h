@@ -79,6 +79,12 @@ static inline uint64_t descriptors_kept(const struct worker *w)
 	return w->descriptors / 8 < 128 ? w->descriptors / 8 : 128;
 }
 
+/* "-": there is none. */
+static inline const char *slot_name(const struct worker *w, uint32_t slot)
+{
+	return slot == IMAGE_NONE ? "-" : w->live.head->directory[slot].name;
+}
+
 static inline void count(struct worker *w, unsigned counter)
 {
 	live_add(&w->block->counter[counter], 1);
