@@ -591,24 +591,24 @@ static void pump(struct conn *c, unsigned d)
 		read_on(c, d);
 }
 
-void flow_ready(struct conn *c, unsigned d, int res)
+void flow_ready(struct conn *c, unsigned d)
 {
 	struct flow *f = &c->flow[d];
 
 	f->reading = false;
-	if (c->state == CONN_CLOSING || res == -ECANCELED)
+	if (c->state == CONN_CLOSING)
 		return;
 	if (c->state == CONN_OPEN && !f->sending && !f->waiting_room && f->pending_end == f->pending_at)
 		pump(c, d);
 	/* else the peer is not ready: flush() reads on later */
 }
 
-void flow_room(struct conn *c, unsigned d, int res)
+void flow_room(struct conn *c, unsigned d)
 {
 	struct flow *f = &c->flow[d];
 
 	f->waiting_room = false;
-	if (c->state == CONN_CLOSING || res == -ECANCELED)
+	if (c->state == CONN_CLOSING)
 		return;
 	if (f->piped > 0) {
 		if (!empty_pipe(c, d))
