@@ -254,8 +254,11 @@ static void pass_end(struct conn *c, unsigned d)
 		return;
 	}
 	c->endpoint_first = d == UPSTREAM;
-	shutdown(sink(c, d), SHUT_WR);
-	conn_half_closed(c);
+	/* ENOTCONN: it is gone, which the other direction finds out after what came before. */
+	if (shutdown(sink(c, d), SHUT_WR) == -1 && errno != ENOTCONN)
+		fail(c, !d);
+	else
+		conn_half_closed(c);
 }
 
 static void flush(struct conn *c, unsigned d)
