@@ -445,13 +445,13 @@ static void dispatch(struct conn *c, enum op_kind kind, int res, unsigned flags)
 		flow_data(c, kind - OP_DATA0, res, flags);
 		break;
 	case OP_READY0: case OP_READY1:
-		flow_ready(c, kind - OP_READY0, res);
+		flow_ready(c, kind - OP_READY0);
 		break;
 	case OP_SENT0: case OP_SENT1:
 		flow_sent(c, kind - OP_SENT0, res);
 		break;
 	case OP_ROOM0: case OP_ROOM1:
-		flow_room(c, kind - OP_ROOM0, res);
+		flow_room(c, kind - OP_ROOM0);
 		break;
 	case OP_HUP0: case OP_HUP1:
 		hung_up(c, kind - OP_HUP0, res);

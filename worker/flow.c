@@ -254,8 +254,11 @@ static void pass_end(struct conn *c, unsigned d)
 		return;
 	}
 	c->endpoint_first = d == UPSTREAM;
-	shutdown(sink(c, d), SHUT_WR);
-	conn_half_closed(c);
+	/* ENOTCONN: it is gone, which the other direction finds out after what came before. */
+	if (shutdown(sink(c, d), SHUT_WR) == -1 && errno != ENOTCONN)
+		fail(c, !d);
+	else
+		conn_half_closed(c);
 }
 
 static void flush(struct conn *c, unsigned d)
@@ -547,24 +550,24 @@ static void pump(struct conn *c, unsigned d)
 		read_on(c, d);
 }
 
-void flow_ready(struct conn *c, unsigned d, int res)
+void flow_ready(struct conn *c, unsigned d)
 {
 	struct flow *f = &c->flow[d];
 
 	f->reading = false;
-	if (c->state == CONN_CLOSING || res == -ECANCELED)
+	if (c->state == CONN_CLOSING)
 		return;
 	if (c->state == CONN_OPEN && !f->sending && !f->waiting_room && f->pending_end == f->pending_at)
 		pump(c, d);
 	/* else the peer is not ready: flush() reads on later */
 }
 
-void flow_room(struct conn *c, unsigned d, int res)
+void flow_room(struct conn *c, unsigned d)
 {
 	struct flow *f = &c->flow[d];
 
 	f->waiting_room = false;
-	if (c->state == CONN_CLOSING || res == -ECANCELED)
+	if (c->state == CONN_CLOSING)
 		return;
 	if (f->piped > 0) {
 		if (!empty_pipe(c, d))
