@@ -22,6 +22,7 @@
 
 #define MESSAGES_PER_TURN 32
 #define MESSAGES_OF_THE_DEAD 256	/* more than its socket's buffer holds */
+#define RING_MOST_MS 50			/* a successor is there within 100 */
 #define PAUSE_FIRST_MS 1000
 #define PAUSE_MOST_MS  30000
 
@@ -340,10 +341,24 @@ static uint64_t pause_after_death(struct child *c, uint64_t now_ms)
 	return c->pause_ms;
 }
 
+/*
+ * The kernel gives a ring back some moments after its process: until then the dead worker's connections are open, and
+ * a place in a limit that was given away would be one too many.  Its end of the control socket, which the ring held as
+ * it held them, goes with them.
+ */
+static void wait_for_its_ring(const struct child *c)
+{
+	struct pollfd hung_up = { .fd = c->control };
+
+	if (!c->is_agent && c->control != -1)
+		poll(&hung_up, 1, RING_MOST_MS);
+}
+
 static void forget(struct child *c)
 {
 	struct master *m = c->m;
 
+	wait_for_its_ring(c);
 	hang_up(c);
 	loop_remove(&m->loop, &c->end);
 	close(c->pidfd);

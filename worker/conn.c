@@ -416,7 +416,6 @@ static void conn_free(struct conn *c)
 	leave_starved(c);
 	accesslog_connection(c);
 	generation_release(w, &c->opening);
-	give_rows_back(c);
 	flow_free(c, DOWNSTREAM);
 	flow_free(c, UPSTREAM);
 	for (int i = 0; i < 2; i++) {
@@ -425,6 +424,7 @@ static void conn_free(struct conn *c)
 		if (c->side[i].fd != -1)
 			close(c->side[i].fd);
 	}
+	give_rows_back(c);		/* not before: another worker may take the place in a limit at once */
 	gauge(w, WORKER_G_connections, -1);
 	connections_forget(w, c);
 	*c->prev = c->next;

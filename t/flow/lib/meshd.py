@@ -1,4 +1,5 @@
 """meshd in a host: started with a configuration, awaited, asked, stopped and looked after."""
+import json
 import os
 import re
 import signal
@@ -155,6 +156,17 @@ class Meshd:
 
     def stat(self, name):
         return self.stats().get(name, 0)
+
+    def connections(self, *flags):
+        """A list of what is open, as meshctl has it."""
+        return json.loads(self.ask("connections", "-o", "json", *flags))
+
+    def worker_of(self):
+        """client's address:port -> the worker that serves it."""
+        return {c["client"]: c["worker"] for c in self.connections()}
+
+    def status(self):
+        return json.loads(self.ask("status", "-o", "json"))
 
     def log_lines(self):
         """The access log so far; each line must have the format."""
