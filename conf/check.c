@@ -129,9 +129,9 @@ static void check_total(const struct config *c, struct report *r)
 		n += c->all_clusters[i]->endpoints.count;
 		turns += turns_count(&c->all_clusters[i]->endpoints);
 	}
-	if (n > LIVE_SLOTS)
+	if (n >= LIVE_SLOTS)		/* slot 0 is never given */
 		report_add(r, 0, "", "%llu listeners, chains, clusters and endpoints together, at most %u can be",
-		    (unsigned long long)n, LIVE_SLOTS);
+		    (unsigned long long)n, LIVE_SLOTS - 1);
 	if (matches > MATCHES_MAX * 10)
 		report_add(r, 0, "", "the filter chains select by %llu combinations of prefixes, at most %u can be",
 		    (unsigned long long)matches, MATCHES_MAX * 10);

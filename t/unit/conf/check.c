@@ -223,7 +223,7 @@ Test(check, more_than_live_has_room_for_is_refused)
 		end += sprintf(end, "{ name = \"c%d\"; endpoints = [ \"192.0.2.1:80\" ]; }%s\n", i, i < 69999 ? "," : "");
 	sprintf(end, ");\n");
 	report = try_wrong(text);
-	cr_assert_str_eq(report, "m.conf: 140000 listeners, chains, clusters and endpoints together, at most 131072 can be\n");
+	cr_assert_str_eq(report, "m.conf: 140000 listeners, chains, clusters and endpoints together, at most 131071 can be\n");
 	free(report);
 	free(text);
 }
