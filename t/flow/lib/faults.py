@@ -148,7 +148,8 @@ def must_be(end, data):
 
 
 def converse(client, server, bulk):
-    """A request with its answer; both ways at once, read slowly; the client's end first, then what the server has to say."""
+    """A request with its answer; bulk both ways at once, read slowly, and small things after it; the client's end first,
+    then what the server has to say."""
     a, b = End(client), End(server)
     a.say(pattern(1, 100))
     b.expect(100)
@@ -167,6 +168,13 @@ def converse(client, server, bulk):
         exchange([a, b])
         must_be(a, pattern(4, bulk))
         must_be(b, pattern(3, bulk))
+        for i in range(20):         # back to small things
+            for from_, to in ((a, b), (b, a)):
+                from_.say(pattern(i, 50))
+                from_.expect(0)
+                to.expect(50)
+                exchange([a, b])
+                must_be(to, pattern(i, 50))
     client.shutdown(socket.SHUT_WR)
     a.expect(0)
     b.expect(-1)
