@@ -114,7 +114,12 @@ SPLICED = [
     *rows("fcntl", ["EBADF"], RIGHT, only=fcntl.F_GETFL, times=ALWAYS, bulk=2 * BULK),
 ]
 
+RING = rows("io_uring_wait", ["EINTR", "EAGAIN", "EBUSY", "ENOMEM"], RIGHT, first=2, times=5, bulk=BULK)
+
 ENDING = [
+    *rows("write", ["EINTR", 10], RIGHT),
+    *rows("write", ["EAGAIN"], RIGHT, counter="server.access_log_dropped"),
+    *rows("write", [10], RIGHT, beside=("write", "EAGAIN")),
     *rows("shutdown", ["ENOBUFS"], "UR"),
 ]
 
@@ -203,7 +208,7 @@ def table(tmp_path_factory):
         yield t
 
 
-@pytest.mark.parametrize("row", ACCEPT + DIAL + QUIET + BUSY + SPLICED + ENDING, ids=lambda row: row.id)
+@pytest.mark.parametrize("row", ACCEPT + DIAL + QUIET + BUSY + SPLICED + RING + ENDING, ids=lambda row: row.id)
 def test_fault(table, row):
     table.check(row)
 
@@ -311,8 +316,9 @@ def test_completion_queue_overflows(tmp_path):
         rest = Rest(t.m)
         crowd = Crowd(t, 100)
         crowd.is_served()
-        for _ in range(3):
+        for error in "EINTR", "EAGAIN", "EBUSY":        # of submitting in the middle of a turn
             os.kill(crowd.worker, signal.SIGSTOP)
+            t.m.faults.on(("io_uring_submit", code(error), -1, 1, 3))
             for i, (a, b) in enumerate(zip(crowd.clients, crowd.servers)):
                 a.sendall(pattern(1000 + i, 10000))
                 b.sendall(b"x" * 5000)
@@ -320,6 +326,7 @@ def test_completion_queue_overflows(tmp_path):
             came = sorted(receive(s, 10000) for s in crowd.servers)
             assert came == sorted(pattern(1000 + i, 10000) for i in range(len(crowd.clients)))
             assert all(receive(s, 5000) == b"x" * 5000 for s in crowd.clients)
+            assert t.m.faults.off() == [3]
         assert t.m.stat("server.completion_overflow") > 0
         crowd.close()
         rest.is_back()

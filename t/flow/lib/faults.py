@@ -14,6 +14,7 @@ from .traffic import BUILD
 
 ROW = struct.Struct("=IiiIIII36s")
 ROWS = 2
+SIZE = ROWS * ROW.size + 4
 ALWAYS = 0xffffffff
 PROGRAMS = {"meshd": "meshd", "meshd-conf": "meshd-conf", "meshd-agent": "meshd-agent", "meshd-worker": "meshd-worker-faulty"}
 
@@ -23,9 +24,9 @@ class Faults:
 
     def __init__(self, path):
         self.path = path
-        path.write_bytes(bytes(ROWS * ROW.size))
+        path.write_bytes(bytes(SIZE))
         with open(path, "r+b") as f:
-            self.memory = mmap.mmap(f.fileno(), ROWS * ROW.size)
+            self.memory = mmap.mmap(f.fileno(), SIZE)
 
     def on(self, *faults):
         self.off()
@@ -40,6 +41,9 @@ class Faults:
         for i in range(ROWS):
             struct.pack_into("=I", self.memory, i * ROW.size, 0)
         return [row[6] for row in rows if row[7].strip(b"\0")]
+
+    def on_loan(self):
+        return struct.unpack_from("=i", self.memory, ROWS * ROW.size)[0]
 
     def hits(self, i=0):
         return ROW.unpack_from(self.memory, i * ROW.size)[6]
@@ -237,7 +241,7 @@ class Rest:
         s = self.m.stats()
         held = {name: n for name, n in s.items() if n != 0 and not name.startswith("worker.") and
                 (name.endswith("cx_active") or name in ("server.connections", "server.operations_in_flight", "server.buffer_bytes"))}
-        return self.m.descriptors(self.worker) - 2 * s.get("server.pipes", 0), held
+        return self.m.descriptors(self.worker) - 2 * s.get("server.pipes", 0), self.m.faults.on_loan(), held
 
     def is_back(self):
         assert self.m.workers() == [self.worker], f"the worker died: {self.m.process.output()[-2000:]}"
