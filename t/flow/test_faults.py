@@ -152,8 +152,8 @@ class Table:
         self.listener = host.listen("0.0.0.0", 9000, 1024)
         self.m = faulty_meshd(host, configuration(host), ring=ring).start()
 
-    def drive(self, row):
-        return drive(self.host, "127.0.0.1", row.port, self.listener, row.bulk)
+    def drive(self, row, part=1):
+        return drive(self.host, "127.0.0.1", row.port, self.listener, row.bulk // part)
 
     def meet(self, row):
         """The row's connection, while its fault is on; how it went, and how often the fault was met."""
@@ -183,7 +183,7 @@ class Table:
         else:
             assert how == "reset", f"flagged errors end with a reset, this one: {how}"
             self.flagged(lines, row.outcome.split("|"))
-        assert self.drive(row) == RIGHT, "the connection after"
+        assert self.drive(row, part=8) == RIGHT, "the connection after"
         rest.is_back()
 
     def flagged(self, lines, flags):
