@@ -285,7 +285,8 @@ def test_no_memory_for_a_generation(table, call):
     """The worker stays on the one that it has, holds nothing of the other, and takes the next."""
     m, rest = table.m, Rest(table.m)
     m.faults.on((call, code("ENOMEM"), -1, 1, 1))
-    m.reload(configuration(table.host, listener(8005, "b")), wait=False)
+    asked = m.reload(configuration(table.host, listener(8005, "b")), wait=False)
+    assert asked.returncode == 0, asked.stderr
     hosts.wait_for("the fault is met", lambda: m.faults.hits() > 0)
     m.faults.off()
     assert table.drive(Row(call, 0, RIGHT)) == RIGHT

@@ -2,21 +2,19 @@
 import mmap
 import os
 import select
-import shutil
 import socket
 import struct
 import time
 
 from .hosts import wait_for
 from .meshd import Meshd
-from .programs import open_way
 from .traffic import BUILD
 
 ROW = struct.Struct("=IiiIIII36s")
 ROWS = 2
 SIZE = ROWS * ROW.size + 4
 ALWAYS = 0xffffffff
-PROGRAMS = {"meshd": "meshd", "meshd-conf": "meshd-conf", "meshd-agent": "meshd-agent", "meshd-worker": "meshd-worker-faulty"}
+MESHD = os.path.join(BUILD, "faulty", "meshd")
 
 
 class Faults:
@@ -50,17 +48,10 @@ class Faults:
 
 
 def faulty_meshd(host, body, name="meshd", ring=0, **options):
-    """Not started yet.  A program of ours looks for the others beside itself."""
-    folder = host.tmp / f"{name}.bin"
-    folder.mkdir(mode=0o755)
-    open_way(folder)
-    for to, of in PROGRAMS.items():
-        shutil.copy(os.path.join(BUILD, of), folder / to)
+    """Not started yet."""
     faults = Faults(host.tmp / f"{name}.faults")
-    env = dict(os.environ, MESHD_FAULT=str(faults.path))
-    if ring:
-        env["MESHD_FAULT_RING"] = str(ring)
-    m = Meshd(host, body, name=name, workers=1, intercept="", program=folder / "meshd", env=env, **options)
+    env = {"MESHD_FAULT": str(faults.path), **({"MESHD_FAULT_RING": str(ring)} if ring else {}), **os.environ}
+    m = Meshd(host, body, name=name, workers=1, intercept="", program=MESHD, env=env, **options)
     m.faults = faults
     return m
 
