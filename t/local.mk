@@ -50,11 +50,18 @@ meshd_worker_faulty_SOURCES = worker/main.c %D%/fault/fault.c %D%/fault/fault.h
 meshd_worker_faulty_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS)
 meshd_worker_faulty_LDFLAGS = $(AM_LDFLAGS) \
 	-Wl,--wrap=socket,--wrap=setsockopt,--wrap=getsockopt,--wrap=bind,--wrap=accept4,--wrap=getsockname,--wrap=shutdown \
-	-Wl,--wrap=pipe2,--wrap=fcntl,--wrap=send,--wrap=recv,--wrap=splice \
+	-Wl,--wrap=pipe2,--wrap=fcntl,--wrap=send,--wrap=recv,--wrap=write,--wrap=splice \
 	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc \
 	-Wl,--wrap=io_uring_submit,--wrap=io_uring_submit_and_wait_timeout,--wrap=io_uring_queue_init_params \
-	-Wl,--wrap=worker_complete
+	-Wl,--wrap=worker_complete,--wrap=buffer_return
 meshd_worker_faulty_LDADD = $(meshd_worker_LDADD)
+# meshd takes the programs beside its own executable.
+faulty/meshd: meshd meshd-conf meshd-agent meshd-worker-faulty
+	$(MKDIR_P) faulty
+	cp meshd-conf meshd-agent faulty
+	cp meshd-worker-faulty faulty/meshd-worker
+	cp meshd faulty
+CLEANFILES += faulty/meshd faulty/meshd-conf faulty/meshd-agent faulty/meshd-worker
 
 # Fuzzing: the corpus is replayed in `make check`, libFuzzer searches in `make fuzz`.
 check_PROGRAMS += replay-conf
@@ -90,7 +97,7 @@ check-local: $(check_PROGRAMS) meshd
 
 # Real programs in network namespaces: needs root, Debian's pytest, and the servers that bootstrap.sh installs.
 # FLOW="-k redis" chooses; MESHD_LONG=1 takes the long forms.
-check-flow: all mover confined meshd-worker-faulty
+check-flow: all mover confined faulty/meshd
 	case "$(HOUSE_CFLAGS)" in *fsanitize*) MESHD_SANITIZED=1; export MESHD_SANITIZED ;; esac; \
 	MESHD_BUILD=$(abs_top_builddir) PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -q -rs -p no:cacheprovider \
 		--tb=short $(FLOW) $(abs_top_srcdir)/t/flow

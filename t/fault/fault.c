@@ -6,6 +6,7 @@
  */
 #include "t/fault/fault.h"
 
+#include "worker/buffers.h"
 #include "worker/loop.h"
 
 #include <errno.h>
@@ -26,7 +27,7 @@
 	type __wrap_##name(__VA_ARGS__);	\
 	type __wrap_##name(__VA_ARGS__)
 
-static struct fault *table;
+static struct fault_file *file;
 static unsigned ring_entries;
 
 static struct spoilt {
@@ -45,8 +46,8 @@ __attribute__((constructor)) static void map_table(void)
 		ring_entries = (unsigned)strtoul(entries, NULL, 10);
 	if (path == NULL)
 		return;
-	table = mmap(NULL, FAULT_ROWS * sizeof(*table), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (table == MAP_FAILED) {
+	file = mmap(NULL, sizeof(*file), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (file == MAP_FAILED) {
 		fprintf(stderr, "%s: %m\n", path);
 		_exit(1);
 	}
@@ -56,8 +57,8 @@ __attribute__((constructor)) static void map_table(void)
 /* The row that lets this occurrence fail, or NULL. */
 static const struct fault *due(const char *name, int only)
 {
-	for (unsigned i = 0; table != NULL && i < FAULT_ROWS; i++) {
-		struct fault *f = &table[i];
+	for (unsigned i = 0; file != NULL && i < FAULT_ROWS; i++) {
+		struct fault *f = &file->row[i];
 		uint32_t n;
 
 		if (!atomic_load(&f->armed) || strcmp(f->name, name) != 0 || (f->only != -1 && f->only != only))
@@ -161,6 +162,13 @@ WRAP(ssize_t, recv, int fd, void *bytes, size_t len, int flags)
 	return n == -1 ? -1 : __real_recv(fd, bytes, (size_t)n, flags);
 }
 
+WRAP(ssize_t, write, int fd, const void *bytes, size_t len)
+{
+	ssize_t n = allowance("write", -1, len);
+
+	return n == -1 ? -1 : __real_write(fd, bytes, (size_t)n);
+}
+
 /* only: 0 from a socket, 1 to one. */
 WRAP(ssize_t, splice, int in, off_t *in_at, int out, off_t *out_at, size_t len, unsigned flags)
 {
@@ -232,6 +240,8 @@ static void spoil_pending(struct io_uring *ring)
 
 WRAP(int, io_uring_submit, struct io_uring *ring)
 {
+	if (fails("io_uring_submit", -1))
+		return -errno;
 	spoil_pending(ring);
 	return __real_io_uring_submit(ring);
 }
@@ -239,6 +249,8 @@ WRAP(int, io_uring_submit, struct io_uring *ring)
 WRAP(int, io_uring_submit_and_wait_timeout, struct io_uring *ring, struct io_uring_cqe **cqe, unsigned n,
     struct __kernel_timespec *ts, sigset_t *mask)
 {
+	if (fails("io_uring_wait", -1))
+		return -errno;
 	spoil_pending(ring);
 	return __real_io_uring_submit_and_wait_timeout(ring, cqe, n, ts, mask);
 }
@@ -252,10 +264,19 @@ WRAP(int, io_uring_queue_init_params, unsigned entries, struct io_uring *ring, s
 	return __real_io_uring_queue_init_params(entries, ring, p);
 }
 
+WRAP(void, buffer_return, struct buffers *b, unsigned id)
+{
+	if (file != NULL)
+		atomic_fetch_add(&file->on_loan, -1);
+	__real_buffer_return(b, id);
+}
+
 WRAP(void, worker_complete, struct worker *w, void *owner, enum op_kind kind, int res, unsigned flags)
 {
 	uint64_t data = (uint64_t)(uintptr_t)owner | kind;
 
+	if (file != NULL && (flags & IORING_CQE_F_BUFFER))
+		atomic_fetch_add(&file->on_loan, 1);
 	for (unsigned i = 0; res == -EBADF && i < nspoilt; i++) {
 		if (spoilt[i].data != data)
 			continue;

@@ -19,3 +19,8 @@ struct fault {
 	_Atomic uint32_t seen, hit;
 	char name[36];		/* of a function, or of an operation of the ring: "OP_DATA0" */
 };
+
+struct fault_file {
+	struct fault row[FAULT_ROWS];
+	_Atomic int32_t on_loan;	/* receive buffers that the kernel handed out and has not got back */
+};

@@ -3,14 +3,18 @@
 A row is a fault and what has to become of one connection that meets it.  In every row: nobody waits for ever, no wrong
 byte, the worker lives, the next connection is served, and what the worker holds is what it held before.
 """
+import contextlib
 import errno
 import fcntl
+import os
 import select
+import signal
 
 import pytest
 
 from lib import hosts
-from lib.faults import ALWAYS, Rest, drive, empty, faulty_meshd
+from lib.faults import ALWAYS, Rest, dial, drive, empty, faulty_meshd, pattern
+from test_routes import at_rest
 
 KIB = 1024
 BULK = 1024 * KIB
@@ -49,7 +53,7 @@ ACCEPT = [
     *rows("aligned_alloc", ["ENOMEM"], "reset", counter="server.shed_memory"),
     *rows("getsockname", ["ENOBUFS"], RIGHT),
     *rows("getsockname", ["ENOBUFS"], RIGHT, times=ALWAYS),
-    *rows("OP_CONTROL", ["ENOMEM", "ECANCELED", select.POLLERR, 0], RIGHT, times=3, pokes="reload"),
+    *rows("OP_CONTROL", ["ENOMEM", "ECANCELED", select.POLLERR, 0], RIGHT, times=3, pokes="list"),
 ]
 
 DIAL = [
@@ -110,7 +114,12 @@ SPLICED = [
     *rows("fcntl", ["EBADF"], RIGHT, only=fcntl.F_GETFL, times=ALWAYS, bulk=2 * BULK),
 ]
 
+RING = rows("io_uring_wait", ["EINTR", "EAGAIN", "EBUSY", "ENOMEM"], RIGHT, first=2, times=5, bulk=BULK)
+
 ENDING = [
+    *rows("write", ["EINTR", 10], RIGHT),
+    *rows("write", ["EAGAIN"], RIGHT, counter="server.access_log_dropped"),
+    *rows("write", [10], RIGHT, beside=("write", "EAGAIN")),
     *rows("shutdown", ["ENOBUFS"], "UR"),
 ]
 
@@ -120,34 +129,38 @@ def listener(port, cluster, more="", of_proxy=""):
             f'{{ filters = ( {{ type = "tcp_proxy"; cluster = "{cluster}"; {of_proxy} }} ); }} ); }}')
 
 
-CONFIGURATION = "listeners = ( " + ", ".join([
+LISTENERS = [
     listener(8000, "b"), listener(8001, "b", of_proxy="max_connect_attempts = 2;"), listener(8002, "in"),
     listener(8003, "b", 'use_original_dst = true; traffic_direction = "outbound";'),
-    listener(8004, "small", "per_connection_buffer_limit_bytes = 65536;")]) + """ );
-clusters = ( { name = "b"; endpoints = [ "127.0.0.1:9000" ]; },
+    listener(8004, "small", "per_connection_buffer_limit_bytes = 65536;")]
+CLUSTERS = """clusters = ( { name = "b"; endpoints = [ "127.0.0.1:9000" ]; },
              { name = "small"; endpoints = [ "127.0.0.1:9000" ]; per_connection_buffer_limit_bytes = 65536; },
              { name = "in"; traffic_direction = "inbound"; endpoints = [ "OUR_ADDRESS:9000" ]; } );
 """
 
 
+def configuration(host, *more):
+    return f"listeners = ( {', '.join([*LISTENERS, *more])} );\n" + CLUSTERS.replace("OUR_ADDRESS", host.v4)
+
+
 class Table:
     """One meshd for all rows, in one host with its client and its endpoint: all is loopback."""
 
-    def __init__(self, host, name="meshd", ring=0):
+    def __init__(self, host, ring=0):
         self.host = host
         host.must("sysctl", "-qw", "net.ipv4.tcp_wmem=4096 16384 65536")      # slow readers are felt
         self.listener = host.listen("0.0.0.0", 9000, 1024)
-        self.m = faulty_meshd(host, CONFIGURATION.replace("OUR_ADDRESS", host.v4), name=name, ring=ring).start()
+        self.m = faulty_meshd(host, configuration(host), ring=ring).start()
 
-    def drive(self, row):
-        return drive(self.host, "127.0.0.1", row.port, self.listener, row.bulk)
+    def drive(self, row, part=1):
+        return drive(self.host, "127.0.0.1", row.port, self.listener, row.bulk // part)
 
     def meet(self, row):
         """The row's connection, while its fault is on; how it went, and how often the fault was met."""
         self.m.faults.on(*row.faults)
         try:
-            if row.pokes == "reload":
-                assert self.m.reload().returncode == 0
+            if row.pokes == "list":
+                self.m.ask("connections")
             elif row.pokes:
                 assert self.drive(row) == RIGHT, "the connection before"
             how = self.drive(row)
@@ -170,7 +183,7 @@ class Table:
         else:
             assert how == "reset", f"flagged errors end with a reset, this one: {how}"
             self.flagged(lines, row.outcome.split("|"))
-        assert self.drive(row) == RIGHT, "the connection after"
+        assert self.drive(row, part=8) == RIGHT, "the connection after"
         rest.is_back()
 
     def flagged(self, lines, flags):
@@ -178,17 +191,146 @@ class Table:
                        lambda: any(l["flags"] in flags for l in self.m.log_lines()[lines:]), 3)
 
 
-@pytest.fixture(scope="module")
-def table(tmp_path_factory):
-    net = hosts.Net(tmp_path_factory.mktemp("faults"), "faults")
+@contextlib.contextmanager
+def running(folder, name, **options):
+    net = hosts.Net(folder, name)
     try:
-        t = Table(net.host("a"))
+        t = Table(net.host("a"), **options)
         yield t
         t.m.ensure_stopped()
     finally:
         net.close()
 
 
-@pytest.mark.parametrize("row", ACCEPT + DIAL + QUIET + BUSY + SPLICED + ENDING, ids=lambda row: row.id)
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    with running(tmp_path_factory.mktemp("faults"), "faults") as t:
+        yield t
+
+
+@pytest.mark.parametrize("row", ACCEPT + DIAL + QUIET + BUSY + SPLICED + RING + ENDING, ids=lambda row: row.id)
 def test_fault(table, row):
     table.check(row)
+
+
+# ---- what one connection does not meet ----
+
+class Crowd:
+    """Connections that the worker finds all at once, since it was stopped meanwhile."""
+
+    def __init__(self, table, n):
+        (worker,) = table.m.workers()
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            self.clients = [dial(table.host, "127.0.0.1", 8000) for _ in range(n)]
+            for i, s in enumerate(self.clients):
+                s.sendall(pattern(i, 100))
+        finally:
+            os.kill(worker, signal.SIGCONT)
+        self.listener, self.worker = table.listener, worker
+
+    def is_served(self):
+        """Each endpoint sends back what it got."""
+        self.servers = [self.listener.accept()[0] for _ in self.clients]
+        for s in self.servers:
+            s.settimeout(5)
+            s.sendall(receive(s, 100))
+        for i, s in enumerate(self.clients):
+            assert receive(s, 100) == pattern(i, 100)
+
+    def close(self):
+        for s in self.clients + self.servers:
+            s.close()
+
+
+def receive(sock, n):
+    data = b""
+    while len(data) < n:
+        more = sock.recv(n - len(data))
+        assert more, f"ended after {len(data)} of {n}"
+        data += more
+    return data
+
+
+@pytest.mark.parametrize("times", [1, ALWAYS], ids=["once", "always"])
+@pytest.mark.parametrize("error", ["EMFILE", "ENOMEM", "ECONNABORTED", "EINTR"])
+def test_taking_what_is_queued(table, error, times):
+    """accept4(2) fails: the ring goes on."""
+    rest = Rest(table.m)
+    table.m.faults.on(("accept4", code(error), -1, 1, times))
+    crowd = Crowd(table, 5)
+    crowd.is_served()
+    crowd.close()
+    assert table.m.faults.off()[0] > 0
+    rest.is_back()
+
+
+def test_not_even_the_spare_descriptor(table):
+    """ENFILE for all: nobody is taken nor sent away, the worker does not spin; served when it is over."""
+    rest = Rest(table.m)
+    table.m.faults.on(("OP_ACCEPT", code("ENFILE"), -1, 1, ALWAYS), ("accept4", code("ENFILE"), -1, 1, ALWAYS))
+    assert table.drive(Row("accept4", 0, RIGHT)) == RIGHT
+    waiting = dial(table.host, "127.0.0.1", 8000)
+    at_rest(table.m)
+    assert not select.select([waiting, table.listener], [], [], 0)[0]
+    assert min(table.m.faults.off()) > 0
+    table.listener.accept()[0].close()
+    assert waiting.recv(1) == b""
+    waiting.close()
+    rest.is_back()
+
+
+@pytest.mark.parametrize("call", ["calloc", "aligned_alloc"])
+def test_no_memory_for_a_generation(table, call):
+    """The worker stays on the one that it has, holds nothing of the other, and takes the next."""
+    m, rest = table.m, Rest(table.m)
+    m.faults.on((call, code("ENOMEM"), -1, 1, 1))
+    asked = m.reload(configuration(table.host, listener(8005, "b")), wait=False)
+    assert asked.returncode == 0, asked.stderr
+    hosts.wait_for("the fault is met", lambda: m.faults.hits() > 0)
+    m.faults.off()
+    assert table.drive(Row(call, 0, RIGHT)) == RIGHT
+    assert m.reload(configuration(table.host)).returncode == 0
+    rest.is_back()
+    assert m.reload(configuration(table.host, listener(8005, "b"))).returncode == 0
+    assert table.drive(Row(call, 0, RIGHT, port=8005)) == RIGHT
+    assert m.reload(configuration(table.host)).returncode == 0
+    rest.is_back()
+
+
+PIPES = [
+    *rows("pipe2", ["EMFILE", "ENFILE", "ENOMEM"], RIGHT, times=ALWAYS, bulk=2 * BULK),
+    *rows("fcntl", ["EPERM", "ENOMEM"], RIGHT, only=F_SETPIPE_SZ, times=ALWAYS, bulk=2 * BULK),
+]
+
+
+@pytest.mark.parametrize("row", PIPES, ids=lambda row: row.id)
+def test_no_pipe(tmp_path, row):
+    """A meshd for each: none is in the pool yet."""
+    with running(tmp_path, "pipes") as t:
+        t.check(row)
+
+
+def test_completion_queue_overflows(tmp_path):
+    """A ring of a few entries, and far more that completes while the worker is stopped."""
+    with running(tmp_path, "overflow", ring=8) as t:
+        rest = Rest(t.m)
+        crowd = Crowd(t, 100)
+        crowd.is_served()
+        for error in "EINTR", "EAGAIN", "EBUSY":        # of submitting in the middle of a turn
+            os.kill(crowd.worker, signal.SIGSTOP)
+            t.m.faults.on(("io_uring_submit", code(error), -1, 1, 3))
+            for i, (a, b) in enumerate(zip(crowd.clients, crowd.servers)):
+                a.sendall(pattern(1000 + i, 10000))
+                b.sendall(b"x" * 5000)
+            os.kill(crowd.worker, signal.SIGCONT)
+            came = sorted(receive(s, 10000) for s in crowd.servers)
+            assert came == sorted(pattern(1000 + i, 10000) for i in range(len(crowd.clients)))
+            assert all(receive(s, 5000) == b"x" * 5000 for s in crowd.clients)
+            assert t.m.faults.off() == [3]
+        assert t.m.stat("server.completion_overflow") > 0
+        crowd.close()
+        rest.is_back()
+        for _ in range(3):
+            assert t.drive(Row("", 0, RIGHT, bulk=2 * BULK)) == RIGHT
+        rest.is_back()

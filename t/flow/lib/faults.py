@@ -2,20 +2,19 @@
 import mmap
 import os
 import select
-import shutil
 import socket
 import struct
 import time
 
 from .hosts import wait_for
 from .meshd import Meshd
-from .programs import open_way
 from .traffic import BUILD
 
 ROW = struct.Struct("=IiiIIII36s")
 ROWS = 2
+SIZE = ROWS * ROW.size + 4
 ALWAYS = 0xffffffff
-PROGRAMS = {"meshd": "meshd", "meshd-conf": "meshd-conf", "meshd-agent": "meshd-agent", "meshd-worker": "meshd-worker-faulty"}
+MESHD = os.path.join(BUILD, "faulty", "meshd")
 
 
 class Faults:
@@ -23,9 +22,9 @@ class Faults:
 
     def __init__(self, path):
         self.path = path
-        path.write_bytes(bytes(ROWS * ROW.size))
+        path.write_bytes(bytes(SIZE))
         with open(path, "r+b") as f:
-            self.memory = mmap.mmap(f.fileno(), ROWS * ROW.size)
+            self.memory = mmap.mmap(f.fileno(), SIZE)
 
     def on(self, *faults):
         self.off()
@@ -41,22 +40,18 @@ class Faults:
             struct.pack_into("=I", self.memory, i * ROW.size, 0)
         return [row[6] for row in rows if row[7].strip(b"\0")]
 
+    def on_loan(self):
+        return struct.unpack_from("=i", self.memory, ROWS * ROW.size)[0]
+
     def hits(self, i=0):
         return ROW.unpack_from(self.memory, i * ROW.size)[6]
 
 
 def faulty_meshd(host, body, name="meshd", ring=0, **options):
-    """Not started yet.  A program of ours looks for the others beside itself."""
-    folder = host.tmp / f"{name}.bin"
-    folder.mkdir(mode=0o755)
-    open_way(folder)
-    for to, of in PROGRAMS.items():
-        shutil.copy(os.path.join(BUILD, of), folder / to)
+    """Not started yet."""
     faults = Faults(host.tmp / f"{name}.faults")
-    env = dict(os.environ, MESHD_FAULT=str(faults.path))
-    if ring:
-        env["MESHD_FAULT_RING"] = str(ring)
-    m = Meshd(host, body, name=name, workers=1, intercept="", program=folder / "meshd", env=env, **options)
+    env = {"MESHD_FAULT": str(faults.path), **({"MESHD_FAULT_RING": str(ring)} if ring else {}), **os.environ}
+    m = Meshd(host, body, name=name, workers=1, intercept="", program=MESHD, env=env, **options)
     m.faults = faults
     return m
 
@@ -148,7 +143,8 @@ def must_be(end, data):
 
 
 def converse(client, server, bulk):
-    """A request with its answer; both ways at once, read slowly; the client's end first, then what the server has to say."""
+    """A request with its answer; bulk both ways at once, read slowly, and small things after it; the client's end first,
+    then what the server has to say."""
     a, b = End(client), End(server)
     a.say(pattern(1, 100))
     b.expect(100)
@@ -167,6 +163,13 @@ def converse(client, server, bulk):
         exchange([a, b])
         must_be(a, pattern(4, bulk))
         must_be(b, pattern(3, bulk))
+        for i in range(20):         # back to small things
+            for from_, to in ((a, b), (b, a)):
+                from_.say(pattern(i, 50))
+                from_.expect(0)
+                to.expect(50)
+                exchange([a, b])
+                must_be(to, pattern(i, 50))
     client.shutdown(socket.SHUT_WR)
     a.expect(0)
     b.expect(-1)
@@ -229,7 +232,7 @@ class Rest:
         s = self.m.stats()
         held = {name: n for name, n in s.items() if n != 0 and not name.startswith("worker.") and
                 (name.endswith("cx_active") or name in ("server.connections", "server.operations_in_flight", "server.buffer_bytes"))}
-        return self.m.descriptors(self.worker) - 2 * s.get("server.pipes", 0), held
+        return self.m.descriptors(self.worker) - 2 * s.get("server.pipes", 0), self.m.faults.on_loan(), held
 
     def is_back(self):
         assert self.m.workers() == [self.worker], f"the worker died: {self.m.process.output()[-2000:]}"

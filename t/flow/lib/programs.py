@@ -25,19 +25,14 @@ def redis(host, port=6379):
     return p
 
 
-def open_way(folder):
-    """Ordinary users get to it."""
-    for parent in folder.parents:
-        if parent.stat().st_uid == os.getuid() and not parent.stat().st_mode & 0o001:
-            parent.chmod(parent.stat().st_mode | 0o011)
-
-
 def postgres(host, port=5432):
     """Its files are made anew; any user is trusted."""
     data = host.tmp / "postgres"
     data.mkdir()
     os.chown(data, PG_USER.pw_uid, PG_USER.pw_gid)
-    open_way(data)          # initdb runs as an ordinary user
+    for parent in host.tmp.parents:         # initdb runs as an ordinary user
+        if parent.stat().st_uid == os.getuid() and not parent.stat().st_mode & 0o001:
+            parent.chmod(parent.stat().st_mode | 0o011)
     as_user = ["setpriv", f"--reuid={PG_USER.pw_uid}", f"--regid={PG_USER.pw_gid}", "--clear-groups"]
     env = {"PATH": os.environ["PATH"], "LC_ALL": "C", "HOME": str(data)}
     done = host.run(*as_user, f"{POSTGRES}/initdb", "-D", data / "db", "-A", "trust", "-U", "postgres", "--no-sync", env=env)
