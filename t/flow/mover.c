@@ -3,7 +3,7 @@
  *
  *   mover server ADDRESS PORT [options]    prints "listening", serves --parallel connections (or until --for, or
  *                                          SIGTERM), ends
- *   mover client ADDRESS PORT [options]    opens --parallel connections, anew until --for has passed
+ *   mover client ADDRESS PORT [options]    opens --parallel connections, anew until --for has passed or --count were
  *
  * Each end sends --send bytes of its own pseudo-random stream and compares what it receives with the other's stream;
  * nothing is trusted to a digest.  The last line is a JSON object.  Exit 0: every connection went as expected.
@@ -34,7 +34,7 @@ enum begin { BEGIN_NOW, BEGIN_DATA, BEGIN_EOF };	/* when this end sends: at once
 
 static struct {
 	bool server, nodelay, expect_reset, hold;
-	uint64_t send, expect, reset_after, rate;
+	uint64_t send, expect, reset_after, rate, count;
 	size_t write_size, read_size;
 	int rcvbuf, begin, delay_ms, parallel, for_s, time_s;
 	struct sockaddr_storage addr;
@@ -281,6 +281,8 @@ static bool more_to_come(uint64_t start)
 {
 	if (stopping)
 		return false;
+	if (opt.count != 0)
+		return total.connections < opt.count;
 	return opt.for_s != 0 ? now_ms() - start < (uint64_t)opt.for_s * 1000u : total.connections < (uint64_t)opt.parallel;
 }
 
@@ -402,6 +404,7 @@ static void set_option(int c)
 	case 'N': opt.nodelay = true; break;
 	case 'n': opt.parallel = atoi(optarg); break;
 	case 'f': opt.for_s = atoi(optarg); break;
+	case 'c': opt.count = bytes_of(optarg); break;
 	case 't': opt.time_s = atoi(optarg); break;
 	default: exit(2);
 	}
@@ -413,7 +416,7 @@ int main(int argc, char *argv[])
 		{ "send", 1, NULL, 's' }, { "expect", 1, NULL, 'x' }, { "write", 1, NULL, 'w' }, { "read", 1, NULL, 'r' },
 		{ "rate", 1, NULL, 'R' }, { "rcvbuf", 1, NULL, 'B' }, { "begin", 1, NULL, 'b' }, { "delay", 1, NULL, 'd' },
 		{ "reset-after", 1, NULL, 'k' }, { "expect-reset", 0, NULL, 'K' }, { "hold", 0, NULL, 'h' },
-		{ "nodelay", 0, NULL, 'N' }, { "parallel", 1, NULL, 'n' }, { "for", 1, NULL, 'f' }, { "time", 1, NULL, 't' },
+		{ "nodelay", 0, NULL, 'N' }, { "parallel", 1, NULL, 'n' }, { "for", 1, NULL, 'f' }, { "count", 1, NULL, 'c' }, { "time", 1, NULL, 't' },
 		{ NULL, 0, NULL, 0 },
 	};
 	struct rlimit rl;

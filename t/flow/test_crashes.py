@@ -47,6 +47,7 @@ def test_each_worker_in_turn_is_killed(net, start):
     n_open, kills, n_queued = (2000, 50, 64) if LONG else (200, 6, 64)
     limit = n_open + n_queued + 10
     a, b = net.host("a"), net.host("b")
+    a.run("sysctl", "-qw", "net.ipv4.ip_local_port_range=16000 65000", "net.ipv4.tcp_tw_reuse=1")
     m = start(a, service(b, f"max_connections = {limit};"))
     total = deaths = 0
     with Origin(b, b.v4, 9000):
@@ -79,7 +80,7 @@ def test_each_worker_in_turn_is_killed(net, start):
             held = kept + newcomers[:len(lost)]
             while len(held) < n_open:
                 held.append(try_connect(a, VIP, 9000))
-                assert held[-1] is not None
+                assert held[-1] is not None, f"turn {turn}, {len(held)} open: {m.ask('status')}{m.log_lines()[-1]}"
                 total += 1
             wait_for("gauges", lambda: m.stat("server.connections") == n_open)
             stats = m.stats()
@@ -89,7 +90,7 @@ def test_each_worker_in_turn_is_killed(net, start):
         # The limit is where it was: so many more, and not one above.
         for _ in range(limit - n_open):
             held.append(try_connect(a, VIP, 9000))
-            assert held[-1] is not None
+            assert held[-1] is not None, f"{len(held)} of {limit}: {m.ask('status')}"
         assert try_connect(a, VIP, 9000) is None
         assert m.stat("cluster.outbound|9000||s.upstream_cx_overflow") == 1
         for s in held:
@@ -236,20 +237,14 @@ def test_deaths_under_load_lose_only_their_own(net, start, seed):
 
 @pytest.mark.long
 @pytest.mark.skipif(not LONG, reason="ten seconds of silence: MESHD_LONG=1")
-@pytest.mark.parametrize("how", ["stopped", "deaf"])
-def test_a_worker_that_hangs_is_ended(net, start, how):
-    """SIGSTOP: neither SIGABRT nor anything else reaches it before SIGKILL."""
+def test_a_worker_that_is_stopped_is_ended(net, start):
+    """Neither SIGABRT nor anything else reaches it before SIGKILL."""
     a, b = net.host("a"), net.host("b")
     m = start(a, service(b), workers=1)
     (pid,) = m.workers()
-    if how == "stopped":
-        os.kill(pid, signal.SIGSTOP)
-    else:       # its loop turns no more, its signals work: held by a debugger's call that sleeps
-        gdb = a.start("gdb", "-p", pid, "-batch", "-ex", "call (unsigned)sleep(60)", name="gdb")
+    os.kill(pid, signal.SIGSTOP)
     wait_for("it is ended", lambda: m.workers() not in ([pid], []), 30)
     assert "has not answered for 10 s" in m.process.output()
     assert "it did not answer for 10 s" in m.ask("crashes")
     with Origin(b, b.v4, 9000):
         assert talk(try_connect(a, VIP, 9000))
-    if how == "deaf":
-        gdb.stop()
