@@ -76,12 +76,15 @@ fuzz:
 EXTRA_DIST += %D%/run-unit %D%/include-rule.sh %D%/ldd-rule.sh %D%/manual.sh %D%/demo
 EXTRA_DIST += %D%/flow/conftest.py %D%/flow/lib/__init__.py %D%/flow/lib/hosts.py %D%/flow/lib/mesh.py %D%/flow/lib/meshd.py
 EXTRA_DIST += %D%/flow/lib/programs.py %D%/flow/lib/traffic.py %D%/flow/systemd/boot.sh
+EXTRA_DIST += %D%/flow/test_balance.py
 EXTRA_DIST += %D%/flow/test_conf.py
 EXTRA_DIST += %D%/flow/test_crashes.py
 EXTRA_DIST += %D%/flow/test_death.py
+EXTRA_DIST += %D%/flow/test_drain.py
 EXTRA_DIST += %D%/flow/test_faults.py
 EXTRA_DIST += %D%/flow/test_lifecycle.py
 EXTRA_DIST += %D%/flow/test_limits.py
+EXTRA_DIST += %D%/flow/test_many.py
 EXTRA_DIST += %D%/flow/test_orphans.py
 EXTRA_DIST += %D%/flow/test_programs.py
 EXTRA_DIST += %D%/flow/test_readme.py
