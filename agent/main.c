@@ -237,6 +237,7 @@ int main(int argc, char *argv[])
 		return 2;
 	}
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);	/* a log at the limit of its size is an error of write(2), not the end */
 	signal(SIGHUP, SIG_IGN);
 	/* Stopping is the master's business: a signal to the whole group must not cost the log its last lines. */
 	signal(SIGINT, SIG_IGN);

@@ -58,11 +58,18 @@ struct rights {
 	gid_t gid;
 };
 
-/* The hard limit is one more: past the soft one of CPU time comes SIGXCPU, which says more than SIGKILL. */
+/* The hard limit is one more: past the soft one of CPU time comes SIGXCPU, which says more than SIGKILL.  A starter's own
+ * hard limit that is lower stays: not everybody may raise it. */
 static int limit(int what, rlim_t value)
 {
-	struct rlimit l = { value, value == 0 ? 0 : value + 1 };
+	struct rlimit l = { value, value == 0 ? 0 : value + 1 }, own;
 
+	if (getrlimit(what, &own) == -1)
+		return -1;
+	if (l.rlim_max > own.rlim_max)
+		l.rlim_max = own.rlim_max;
+	if (l.rlim_cur > l.rlim_max)
+		l.rlim_cur = l.rlim_max;
 	return setrlimit(what, &l);
 }
 

@@ -3,6 +3,7 @@
 #include "ctl/options.h"
 
 #include <limits.h>
+#include <signal.h>
 
 static const struct flag stats_flags[] = {
 	{ "nonzero", NULL, "leave out what is nought", false }, { 0 }
@@ -118,6 +119,7 @@ int main(int argc, char *argv[])
 		ctl_complain("-o %s: short, json or yaml is needed", form);
 		return 2;
 	}
+	signal(SIGCHLD, SIG_DFL);	/* ignored by whoever started us, meshd-conf could not be waited for */
 	r = c.command->run(&c);
 	if (output_close(&c.out) == -1 && r == 0) {
 		ctl_complain("not all could be printed: %m");

@@ -135,17 +135,22 @@ static int spawn(struct intercept *in, const char *path, const char *const argv[
 	const char *const env[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", NULL };
 	posix_spawn_file_actions_t fds;
 	posix_spawnattr_t attr;
-	sigset_t none, all;
+	sigset_t stops, all;
 	int r;
 
-	sigemptyset(&none);
+	/* A terminal's second ^C, or a kill of the whole group, must not end what takes the rules out. */
+	sigemptyset(&stops);
+	sigaddset(&stops, SIGINT);
+	sigaddset(&stops, SIGQUIT);
+	sigaddset(&stops, SIGTERM);
+	sigaddset(&stops, SIGHUP);
 	sigfillset(&all);
 	posix_spawn_file_actions_init(&fds);
 	posix_spawnattr_init(&attr);
 	posix_spawn_file_actions_adddup2(&fds, in->in_fd, STDIN_FILENO);
 	posix_spawn_file_actions_adddup2(&fds, in->out_fd, STDOUT_FILENO);
 	posix_spawn_file_actions_adddup2(&fds, in->err_fd, STDERR_FILENO);
-	posix_spawnattr_setsigmask(&attr, &none);
+	posix_spawnattr_setsigmask(&attr, &stops);
 	posix_spawnattr_setsigdefault(&attr, &all);
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 	r = posix_spawn(&in->pid, path, &fds, &attr, (char *const *)(uintptr_t)argv, (char *const *)(uintptr_t)env);
@@ -337,8 +342,10 @@ static void describe(const struct intercept *in, int status, struct err *e)
 		err_set(e, "%s: not done within %d s", name, CHILD_MS / 1000);
 	else if (said != NULL && *said != '\0')
 		err_set(e, "%s: %.*s", name, (int)strcspn(said, "\n"), said);
+	else if (WIFSIGNALED(status))
+		err_set(e, "%s: was killed by signal %d", name, WTERMSIG(status));
 	else
-		err_set(e, "%s: ended with status %d", name, WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+		err_set(e, "%s: ended with status %d", name, WEXITSTATUS(status));
 	free(text);
 }
 

@@ -6,7 +6,7 @@ master_libmaster_a_SOURCES = \
 	%D%/listing.c %D%/listing.h %D%/loop.c %D%/loop.h %D%/master.c %D%/master.h %D%/notify.c %D%/notify.h \
 	%D%/poststop.c %D%/poststop.h %D%/publish.c %D%/publish.h \
 	%D%/reload.c %D%/reload.h %D%/rollback.c %D%/rollback.h %D%/rules.c %D%/rules.h %D%/rundir.c %D%/rundir.h %D%/sockets.c %D%/sockets.h \
-	%D%/spread.c %D%/spread.h %D%/stop.c %D%/strangers.c %D%/strangers.h %D%/supervise.c %D%/supervise.h %D%/watchdog.c %D%/watchdog.h
+	%D%/sole.c %D%/sole.h %D%/spread.c %D%/spread.h %D%/stop.c %D%/strangers.c %D%/strangers.h %D%/supervise.c %D%/supervise.h %D%/watchdog.c %D%/watchdog.h
 master_libmaster_a_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
 meshd_SOURCES = %D%/main.c
 meshd_CFLAGS = $(AM_CFLAGS)

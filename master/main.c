@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <libgen.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -169,6 +170,7 @@ int main(int argc, char *argv[])
 	int status = read_options(argc, argv, &o, &w);
 	char *copy = NULL;
 
+	signal(SIGCHLD, SIG_DFL);	/* ignored by whoever started us, children could not be waited for */
 	if (status == -1 && w.check) {
 		status = check_only(o.file, w.print);
 	} else if (status == -1) {

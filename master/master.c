@@ -14,6 +14,7 @@
 #include "master/reload.h"
 #include "master/rundir.h"
 #include "master/sockets.h"
+#include "master/sole.h"
 #include "master/spread.h"
 #include "master/strangers.h"
 #include "master/watchdog.h"
@@ -135,7 +136,7 @@ int master_set_up(struct master *m, const struct image *i, struct err *e)
 
 	if (fixed_read(&m->fixed, i, &why) == -1)
 		return err_set(e, "%s: %s", m->options.file, why.text);
-	if (rundir_open(m, e) == -1)
+	if (rundir_open(m, e) == -1 || (m->fixed.intercept && sole_claim(&m->sole_fd, e) == -1))
 		return -1;
 	m->workers = wanted != 0 && wanted <= LIVE_WORKERS_MAX ? wanted : cpus_usable(LIVE_WORKERS_MAX);
 	if (make_live(m, e) == -1 || make_children(m, e) == -1 || make_sockets(m, e) == -1 ||
@@ -388,7 +389,7 @@ int master_run(struct master *m)
 	struct err e;
 
 	loop_init(&m->loop);
-	m->lock_fd = m->alive_fd = m->live_fd = m->admin_fd = m->log_file = -1;
+	m->sole_fd = m->lock_fd = m->alive_fd = m->live_fd = m->admin_fd = m->log_file = -1;
 	m->tick = (struct alarm){ .ring = tick, .arg = m };
 	m->limit = (struct alarm){ .ring = limit_reached, .arg = m };
 	child_init(&m->agent, m, true, 0);

@@ -64,6 +64,8 @@ struct master {
 
 	struct fixed fixed;
 	int lock_fd, alive_fd;			/* of RUNDIR, see rundir.h */
+	int sole_fd;				/* the claim on this network namespace, see sole.h; -1: none */
+	bool beside_orphans;			/* workers of a master that died may serve the same ports */
 	bool made_runtime_dir;
 	bool rules_left;			/* rules may be in that nobody has in hand */
 

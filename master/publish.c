@@ -198,8 +198,8 @@ static int choose_slots(struct generations *g, const char *base, const struct im
 		slot = find_slot(g, kind, name);
 		if (slot == 0 && (slot = new_slot(g, kind, name)) == 0) {
 			errno = ENOSPC;
-			return err_set(e, "no slots left: %u listeners, chains, clusters and endpoints of older generations "
-			    "are still in use", g->next_fresh - 1);
+			return err_set(e, "no slots left: the %u listeners, chains, clusters and endpoints of this configuration "
+			    "and those that are still in use are more than %u together", n, LIVE_SLOTS - 1);
 		}
 		hold_slot(g, slot);
 		d->slots[d->nslots++] = slot;

@@ -148,7 +148,7 @@ static int publish_draft(struct master *m, struct draft *d, const char *source, 
 		return -1;
 	if (other_log && *path != '\0' && (log_file = log_file_open(path, e)) == -1)
 		return err_prepend(e, "%s: access_log", m->options.file);
-	if (sockets_prepare(m->sockets, &d->image, old != NULL, e) == -1)
+	if (sockets_prepare(m->sockets, &d->image, old != NULL, !m->beside_orphans, e) == -1)
 		goto fail;
 	children_sent(m, &sent);
 	generations_sweep(m->generations, &sent);

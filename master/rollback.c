@@ -31,11 +31,11 @@ static void go_back(struct master *m)
 		    (unsigned long long)bad, e.text);
 }
 
-void rollback_count(struct master *m)
+void rollback_count(struct master *m, bool killed)
 {
 	char why[128];
 
-	if (m->phase != PHASE_RUNNING || !deaths_add(&m->deaths, m->loop.now_ms))
+	if (m->phase != PHASE_RUNNING || (m->went_back && killed) || !deaths_add(&m->deaths, m->loop.now_ms))
 		return;
 	if (!m->went_back) {
 		go_back(m);

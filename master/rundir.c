@@ -144,6 +144,7 @@ static int take_alive(struct master *m, struct err *e)
 	m->alive_fd = open(path, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (m->alive_fd == -1)
 		return err_set(e, "%s: %m", path);
+	m->beside_orphans = flock(m->alive_fd, LOCK_EX | LOCK_NB) == -1;
 	do
 		r = flock(m->alive_fd, LOCK_SH);
 	while (r == -1 && errno == EINTR);

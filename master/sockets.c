@@ -14,6 +14,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define FREE_TRIES    10
+#define FREE_PAUSE_US 20000
+
 struct bound {
 	struct addr addr;
 	bool spread;			/* by the program, or it was tried */
@@ -121,6 +124,45 @@ static int bind_one(const struct addr *a, int backlog)
 	return -1;
 }
 
+/*
+ * Does nobody listen there?  Without SO_REUSEPORT the kernel tells.  What a ring held that was killed a moment ago is
+ * still closing: for that it is asked again for a while.
+ */
+static bool is_free(const struct addr *a)
+{
+	const int one = 1;
+	struct sockaddr_storage ss;
+	socklen_t len = addr_to_sockaddr(a, &ss);
+
+	for (int i = 0; i < FREE_TRIES; i++) {
+		int fd = socket(a->family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP), r, saved;
+
+		if (fd == -1)
+			return true;		/* binding will say why */
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+		if (a->family == AF_INET6)
+			setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
+		r = bind(fd, (struct sockaddr *)&ss, len);
+		saved = errno;
+		close(fd);
+		if (r == 0 || saved != EADDRINUSE)
+			return true;
+		usleep(FREE_PAUSE_US);
+	}
+	errno = EADDRINUSE;
+	return false;
+}
+
+/* A socket of ours at that port, at another address, would be taken for a stranger's. */
+static bool has_port(const struct sockets *s, const struct addr *a)
+{
+	const struct bound *b = s->list;
+
+	while (b != NULL && (b->addr.port != a->port || b->addr.family != a->family))
+		b = b->next;
+	return b != NULL;
+}
+
 static int bind_all(struct sockets *s, const struct image_listener *l, const struct addr *a)
 {
 	struct bound *b = add(s, a);
@@ -152,14 +194,16 @@ static bool family_is_missing(const struct image_listener *l, const struct addr 
 	return a->family == AF_INET6 && is_virtual(l) && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL);
 }
 
-static int prepare_listener(struct sockets *s, const struct image *i, const struct image_listener *l, struct err *report)
+static int prepare_listener(struct sockets *s, const struct image *i, const struct image_listener *l, bool bind_it, bool alone,
+    struct err *report)
 {
 	int r = 0;
 
 	for (uint32_t k = 0; k < l->bind_count; k++) {
 		const struct addr *a = &image_bind(i, l->first_bind + k)->addr;
 
-		if (find(s, a) != NULL || bind_all(s, l, a) == 0 || family_is_missing(l, a))
+		if (find(s, a) != NULL ||
+		    ((!alone || has_port(s, a) || is_free(a)) && (!bind_it || bind_all(s, l, a) == 0 || family_is_missing(l, a))))
 			continue;
 		report_failure(report, i, l, a);
 		r = -1;
@@ -167,7 +211,7 @@ static int prepare_listener(struct sockets *s, const struct image *i, const stru
 	return r;
 }
 
-int sockets_prepare(struct sockets *s, const struct image *i, bool virtual_too, struct err *report)
+int sockets_prepare(struct sockets *s, const struct image *i, bool virtual_too, bool alone, struct err *report)
 {
 	uint32_t n = image_count(i, SECTION_LISTENERS);
 	int r = 0;
@@ -176,8 +220,8 @@ int sockets_prepare(struct sockets *s, const struct image *i, bool virtual_too, 
 	for (uint32_t k = 0; k < n; k++) {
 		const struct image_listener *l = image_listener(i, k);
 
-		if (l->kind == LISTENER_BOUND || (virtual_too && is_virtual(l)))
-			r |= prepare_listener(s, i, l, report);
+		if (l->kind == LISTENER_BOUND || is_virtual(l))
+			r |= prepare_listener(s, i, l, l->kind == LISTENER_BOUND || virtual_too, alone, report);
 	}
 	if (r != 0)
 		sockets_abandon(s);

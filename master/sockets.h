@@ -24,9 +24,10 @@ void sockets_close(struct sockets **);
 
 /*
  * Binds what this image names and nobody has bound yet; `virtual_too`: those of virtual listeners as well (after the
- * start).  *report grows by a line "file:line: listener NAME: address: reason" for each that fails.  -1: nothing changed.
+ * start).  `alone`: no worker of an earlier meshd may be there, so an address that another process listens at is refused,
+ * though both would set SO_REUSEPORT.  *report grows by a line "file:line: listener NAME: address: reason" for each that fails.  -1: nothing changed.
  */
-int sockets_prepare(struct sockets *, const struct image *, bool virtual_too, struct err *report);
+int sockets_prepare(struct sockets *, const struct image *, bool virtual_too, bool alone, struct err *report);
 /* The image has become generation `number`: what was prepared is its, what it does not name waits to be closed.
  * sent: the generation that each worker was sent last. */
 void sockets_commit(struct sockets *, const struct image *, uint64_t number, const uint64_t *sent);

@@ -418,7 +418,7 @@ static void ended(void *arg, short revents)
 		report_death(c, &i);
 	forget(c);
 	if (unexpected && !c->is_agent)
-		rollback_count(m);
+		rollback_count(m, i.si_code == CLD_KILLED && i.si_status == SIGKILL);
 	if (m->phase < PHASE_RUNNING && !c->is_agent && (c->failed[0] != '\0' || c->ndeaths + 1 >= CHILD_DEATHS)) {
 		snprintf(why, sizeof(why), "%s: %s", c->name, c->failed[0] != '\0' ? c->failed : "dies as often as it is started");
 		master_fail_start(m, why);

@@ -44,6 +44,25 @@ unit_master_LDADD = master/libmaster.a common/libcommon.a $(CRITERION_LIBS) $(SY
 check_PROGRAMS += mover
 mover_SOURCES = %D%/flow/mover.c
 
+# A worker whose calls and completions fail as t/flow/test_faults.py says; never installed.
+check_PROGRAMS += meshd-worker-faulty
+meshd_worker_faulty_SOURCES = worker/main.c %D%/fault/fault.c %D%/fault/fault.h
+meshd_worker_faulty_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS)
+meshd_worker_faulty_LDFLAGS = $(AM_LDFLAGS) \
+	-Wl,--wrap=socket,--wrap=setsockopt,--wrap=getsockopt,--wrap=bind,--wrap=accept4,--wrap=getsockname,--wrap=shutdown \
+	-Wl,--wrap=pipe2,--wrap=fcntl,--wrap=send,--wrap=recv,--wrap=write,--wrap=splice \
+	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc \
+	-Wl,--wrap=io_uring_submit,--wrap=io_uring_submit_and_wait_timeout,--wrap=io_uring_queue_init_params \
+	-Wl,--wrap=worker_complete,--wrap=buffer_return
+meshd_worker_faulty_LDADD = $(meshd_worker_LDADD)
+# meshd takes the programs beside its own executable.
+faulty/meshd: meshd meshd-conf meshd-agent meshd-worker-faulty
+	$(MKDIR_P) faulty
+	cp meshd-conf meshd-agent faulty
+	cp meshd-worker-faulty faulty/meshd-worker
+	cp meshd faulty
+CLEANFILES += faulty/meshd faulty/meshd-conf faulty/meshd-agent faulty/meshd-worker
+
 # Fuzzing: the corpus is replayed in `make check`, libFuzzer searches in `make fuzz`.
 check_PROGRAMS += replay-conf
 replay_conf_SOURCES = %D%/fuzz/conf.c %D%/fuzz/replay.c
@@ -54,12 +73,26 @@ fuzz:
 	srcdir=$(abs_top_srcdir) sh $(top_srcdir)/t/fuzz/fuzz.sh
 .PHONY: fuzz
 
-EXTRA_DIST += %D%/run-unit %D%/include-rule.sh %D%/ldd-rule.sh %D%/manual.sh %D%/demo \
-	%D%/flow/conftest.py %D%/flow/lib/__init__.py %D%/flow/lib/hosts.py %D%/flow/lib/mesh.py %D%/flow/lib/meshd.py \
-	%D%/flow/lib/programs.py %D%/flow/lib/traffic.py \
-	%D%/flow/test_conf.py %D%/flow/test_death.py %D%/flow/test_lifecycle.py %D%/flow/test_orphans.py \
-	%D%/flow/test_programs.py %D%/flow/test_readme.py \
-	%D%/flow/test_reload.py %D%/flow/test_routes.py %D%/flow/test_shortage.py %D%/flow/test_tunnel.py
+EXTRA_DIST += %D%/run-unit %D%/include-rule.sh %D%/ldd-rule.sh %D%/manual.sh %D%/demo
+EXTRA_DIST += %D%/flow/conftest.py %D%/flow/lib/__init__.py %D%/flow/lib/hosts.py %D%/flow/lib/mesh.py %D%/flow/lib/meshd.py
+EXTRA_DIST += %D%/flow/lib/programs.py %D%/flow/lib/traffic.py %D%/flow/systemd/boot.sh
+EXTRA_DIST += %D%/flow/test_balance.py
+EXTRA_DIST += %D%/flow/test_conf.py
+EXTRA_DIST += %D%/flow/test_crashes.py
+EXTRA_DIST += %D%/flow/test_death.py
+EXTRA_DIST += %D%/flow/test_drain.py
+EXTRA_DIST += %D%/flow/test_faults.py
+EXTRA_DIST += %D%/flow/test_lifecycle.py
+EXTRA_DIST += %D%/flow/test_limits.py
+EXTRA_DIST += %D%/flow/test_many.py
+EXTRA_DIST += %D%/flow/test_orphans.py
+EXTRA_DIST += %D%/flow/test_programs.py
+EXTRA_DIST += %D%/flow/test_readme.py
+EXTRA_DIST += %D%/flow/test_reload.py
+EXTRA_DIST += %D%/flow/test_routes.py
+EXTRA_DIST += %D%/flow/test_shortage.py
+EXTRA_DIST += %D%/flow/test_systemd.py
+EXTRA_DIST += %D%/flow/test_tunnel.py
 
 check-local: $(check_PROGRAMS) meshd
 	srcdir=$(abs_top_srcdir) sh $(top_srcdir)/t/run-unit $(UNIT_TESTS) $(abs_top_srcdir)/t/include-rule.sh \
@@ -67,7 +100,7 @@ check-local: $(check_PROGRAMS) meshd
 
 # Real programs in network namespaces: needs root, Debian's pytest, and the servers that bootstrap.sh installs.
 # FLOW="-k redis" chooses; MESHD_LONG=1 takes the long forms.
-check-flow: all mover confined
+check-flow: all mover confined faulty/meshd
 	case "$(HOUSE_CFLAGS)" in *fsanitize*) MESHD_SANITIZED=1; export MESHD_SANITIZED ;; esac; \
 	MESHD_BUILD=$(abs_top_builddir) PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -q -rs -p no:cacheprovider \
 		--tb=short $(FLOW) $(abs_top_srcdir)/t/flow

@@ -1,10 +1,14 @@
 /* Access-log lines: see accesslog.h. */
 #include "worker/accesslog.h"
 
+#include "worker/conn.h"
 #include "worker/worker.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 static void drop(struct worker *w, const char *from, size_t len)
@@ -54,4 +58,52 @@ void accesslog_line(struct worker *w, const char *line, size_t len)
 	memcpy(log->lines + log->used, line, len);
 	log->used += len;
 	count(w, WORKER_C_log_lines);
+}
+
+/* ---- a connection's line, in Envoy's default format for TCP ---- */
+
+static const struct {
+	const char *flag, *words;
+} ends[] = {
+#define CONN_END_ROW(name, flag, words) [name] = { flag, words },
+	CONN_ENDS(CONN_END_ROW)
+#undef CONN_END_ROW
+};
+
+/* Ours towards the endpoint: asked for only where a line tells it. */
+static void print_upstream_local(const struct conn *c, char text[ADDR_STRLEN])
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	struct addr a;
+
+	if (c->side[UPSTREAM].fd != -1 && c->reached && getsockname(c->side[UPSTREAM].fd, (struct sockaddr *)&ss, &len) == 0 &&
+	    addr_from_sockaddr((struct sockaddr *)&ss, len, &a) == 0)
+		addr_print(&a, text);
+}
+
+void accesslog_connection(const struct conn *c)
+{
+	char line[1400], host[ADDR_STRLEN] = "-", up[ADDR_STRLEN] = "-", down[ADDR_STRLEN], client[ADDR_STRLEN], reason[128] = "-";
+	time_t seconds = (time_t)(c->born_ns / 1000000000u);
+	struct tm tm;
+	int n;
+
+	if (!c->worker->log.on)
+		return;
+	gmtime_r(&seconds, &tm);
+	if (c->endpoint.family != 0)
+		addr_print(&c->endpoint, host);
+	print_upstream_local(c, up);
+	if (c->connect_error != 0)
+		snprintf(reason, sizeof(reason), "%s", strerrordesc_np(c->connect_error));
+	n = snprintf(line, sizeof(line), "[%04d-%02d-%02dT%02d:%02d:%02d.%03uZ] \"- - -\" 0 %s - %s \"%s\" %llu %llu %llu - \"-\" "
+	    "\"-\" \"-\" \"-\" \"%s\" %s %s %s %s - -\n",
+	    tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
+	    (unsigned)(c->born_ns / 1000000u % 1000u), ends[c->end].flag, ends[c->end].words, reason,
+	    (unsigned long long)c->flow[DOWNSTREAM].bytes, (unsigned long long)c->flow[UPSTREAM].sent,
+	    (unsigned long long)(c->worker->loop.now_ms - c->born_ms), host, slot_name(c->worker, c->cluster_slot), up,
+	    addr_print(&c->destination, down), addr_print(&c->client, client));
+	if (n > 0 && n < (int)sizeof(line))
+		accesslog_line(c->worker, line, (size_t)n);
 }

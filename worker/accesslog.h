@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct conn;
 struct worker;
 
 struct accesslog {
@@ -16,5 +17,7 @@ struct accesslog {
 };
 
 void accesslog_line(struct worker *, const char *line, size_t len);
+/* The line of one that ends, while its descriptors are still open. */
+void accesslog_connection(const struct conn *);
 /* At the end of a turn. */
 void accesslog_flush(struct worker *);

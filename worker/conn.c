@@ -67,18 +67,19 @@ static void find_destination(struct conn *c, bool redirected)
 	struct sockaddr_storage ss;
 	socklen_t len = sizeof(ss);
 	int fd = c->side[DOWNSTREAM].fd;
+	struct addr local;
 
-	if (getsockname(fd, (struct sockaddr *)&ss, &len) == -1 || addr_from_sockaddr((struct sockaddr *)&ss, len, &c->local) == -1)
-		memset(&c->local, 0, sizeof(c->local));
-	c->destination = c->local;
+	if (getsockname(fd, (struct sockaddr *)&ss, &len) == -1 || addr_from_sockaddr((struct sockaddr *)&ss, len, &local) == -1)
+		memset(&local, 0, sizeof(local));
+	c->destination = local;
 	if (!redirected)
 		return;
 	len = sizeof(ss);
-	if (getsockopt(fd, c->local.family == AF_INET ? SOL_IP : SOL_IPV6,
-	    c->local.family == AF_INET ? SO_ORIGINAL_DST : IP6_SO_ORIGINAL_DST, &ss, &len) == -1)
+	if (getsockopt(fd, local.family == AF_INET ? SOL_IP : SOL_IPV6,
+	    local.family == AF_INET ? SO_ORIGINAL_DST : IP6_SO_ORIGINAL_DST, &ss, &len) == -1)
 		return;
 	if (addr_from_sockaddr((struct sockaddr *)&ss, len, &c->destination) == -1)
-		c->destination = c->local;
+		c->destination = local;
 }
 
 static const struct image_listener *hand_off(struct conn *c, const struct image_listener *l)
@@ -276,12 +277,8 @@ void conn_accept(struct worker *w, struct listener *listener, int fd, const stru
 
 static void opened(struct conn *c)
 {
-	struct sockaddr_storage ss;
-	socklen_t len = sizeof(ss);
-
-	if (c->worker->log.on && getsockname(c->side[UPSTREAM].fd, (struct sockaddr *)&ss, &len) == 0)
-		addr_from_sockaddr((struct sockaddr *)&ss, len, &c->endpoint_local);
 	conn_enter(c, CONN_OPEN);
+	c->reached = true;
 	c->end = END_NONE;
 	c->connect_error = 0;
 	generation_release(c->worker, &c->opening);
@@ -411,55 +408,13 @@ static void give_rows_back(struct conn *c)
 	live_add(&row->gauge[LIVE_USERS], -1);
 }
 
-/* ---- its line, in Envoy's default format for TCP ---- */
-
-static const struct {
-	const char *flag, *words;
-} ends[] = {
-#define CONN_END_ROW(name, flag, words) [name] = { flag, words },
-	CONN_ENDS(CONN_END_ROW)
-#undef CONN_END_ROW
-};
-
-static const char *name_of(struct conn *c, uint32_t slot)
-{
-	return slot == IMAGE_NONE ? "-" : c->worker->live.head->directory[slot].name;
-}
-
-static void write_line(struct conn *c)
-{
-	char line[1400], host[ADDR_STRLEN] = "-", up[ADDR_STRLEN] = "-", down[ADDR_STRLEN], client[ADDR_STRLEN], reason[128] = "-";
-	time_t seconds = (time_t)(c->born_ns / 1000000000u);
-	struct tm tm;
-	int n;
-
-	if (!c->worker->log.on)
-		return;
-	gmtime_r(&seconds, &tm);
-	if (c->endpoint.family != 0)
-		addr_print(&c->endpoint, host);
-	if (c->endpoint_local.family != 0)
-		addr_print(&c->endpoint_local, up);
-	if (c->connect_error != 0)
-		snprintf(reason, sizeof(reason), "%s", strerrordesc_np(c->connect_error));
-	n = snprintf(line, sizeof(line), "[%04d-%02d-%02dT%02d:%02d:%02d.%03uZ] \"- - -\" 0 %s - %s \"%s\" %llu %llu %llu - \"-\" "
-	    "\"-\" \"-\" \"-\" \"%s\" %s %s %s %s - -\n",
-	    tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
-	    (unsigned)(c->born_ns / 1000000u % 1000u), ends[c->end].flag, ends[c->end].words, reason,
-	    (unsigned long long)c->flow[DOWNSTREAM].bytes, (unsigned long long)c->flow[UPSTREAM].sent,
-	    (unsigned long long)(c->worker->loop.now_ms - c->born_ms), host, name_of(c, c->cluster_slot), up,
-	    addr_print(&c->destination, down), addr_print(&c->client, client));
-	if (n > 0 && n < (int)sizeof(line))
-		accesslog_line(c->worker, line, (size_t)n);
-}
-
 static void conn_free(struct conn *c)
 {
 	struct worker *w = c->worker;
 
 	wheel_clear(&w->wheel, &c->deadline);
 	leave_starved(c);
-	write_line(c);
+	accesslog_connection(c);
 	generation_release(w, &c->opening);
 	flow_free(c, DOWNSTREAM);
 	flow_free(c, UPSTREAM);
@@ -490,13 +445,13 @@ static void dispatch(struct conn *c, enum op_kind kind, int res, unsigned flags)
 		flow_data(c, kind - OP_DATA0, res, flags);
 		break;
 	case OP_READY0: case OP_READY1:
-		flow_ready(c, kind - OP_READY0, res);
+		flow_ready(c, kind - OP_READY0);
 		break;
 	case OP_SENT0: case OP_SENT1:
 		flow_sent(c, kind - OP_SENT0, res);
 		break;
 	case OP_ROOM0: case OP_ROOM1:
-		flow_room(c, kind - OP_ROOM0, res);
+		flow_room(c, kind - OP_ROOM0);
 		break;
 	case OP_HUP0: case OP_HUP1:
 		hung_up(c, kind - OP_HUP0, res);

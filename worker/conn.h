@@ -59,6 +59,7 @@ struct conn {
 	uint8_t state, end;
 	bool in_listener, in_cluster, in_endpoint;	/* counted as open in the row of each */
 	bool draining;			/* end_ms is when its share of the drain is over */
+	bool reached;			/* the endpoint has answered: there is an address of ours towards it */
 	bool dialling;			/* OP_CONNECT is in flight */
 	bool timed_out;			/* the connect in flight is being cancelled: its time is over */
 	bool resetting;
@@ -78,7 +79,7 @@ struct conn {
 	uint32_t first_endpoint;	/* of the first attempt; each further attempt takes the one after */
 	uint16_t attempts, max_attempts;
 	int connect_error;
-	struct addr client, destination, local, endpoint, endpoint_local;
+	struct addr client, destination, endpoint;
 	union { struct sockaddr sa; struct sockaddr_in in; struct sockaddr_in6 in6; } connect_to;
 };
 

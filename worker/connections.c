@@ -15,11 +15,6 @@
 
 /* ---- listing ---- */
 
-static const char *name_of(const struct worker *w, uint32_t slot)
-{
-	return slot == IMAGE_NONE ? "-" : w->live.head->directory[slot].name;
-}
-
 static int write_line(const struct worker *w, const struct conn *c, char *line, size_t size)
 {
 	static const char *const states[] = { [CONN_NEW] = "new", [CONN_CONNECTING] = "connecting", [CONN_OPEN] = "open" };
@@ -30,8 +25,8 @@ static int write_line(const struct worker *w, const struct conn *c, char *line, 
 		addr_print(&c->endpoint, endpoint);
 	return snprintf(line, size, "%llu\t%u\t%llu\t%llu\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%llu\t%llu\n", (unsigned long long)c->id,
 	    w->index, (unsigned long long)(now - c->born_ms), (unsigned long long)(now - c->active_ms), states[c->state],
-	    addr_print(&c->client, client), addr_print(&c->destination, destination), name_of(w, c->listener_slot),
-	    name_of(w, c->chain_slot), name_of(w, c->cluster_slot), endpoint, (unsigned long long)c->flow[DOWNSTREAM].bytes,
+	    addr_print(&c->client, client), addr_print(&c->destination, destination), slot_name(w, c->listener_slot),
+	    slot_name(w, c->chain_slot), slot_name(w, c->cluster_slot), endpoint, (unsigned long long)c->flow[DOWNSTREAM].bytes,
 	    (unsigned long long)c->flow[UPSTREAM].sent);
 }
 
@@ -132,7 +127,7 @@ static bool is_meant(struct worker *w, const struct conn *c, uint64_t id, const 
 	if (strcmp(which, "all") == 0)
 		return true;
 	slot = slot_of(c, which, &name);
-	return slot != NULL && *slot != IMAGE_NONE && strcmp(name_of(w, *slot), name) == 0;
+	return slot != NULL && *slot != IMAGE_NONE && strcmp(slot_name(w, *slot), name) == 0;
 }
 
 void connections_close(struct worker *w, uint64_t id, const char *which, uint32_t span_ms)

@@ -55,9 +55,10 @@ static void take(struct worker *w, const struct wire *m, int fd)
 	case WIRE_LISTEN:
 		if (w->draining)
 			break;
-		if (fd == -1 || listener_add(w, fd, &e) == -1)
-			log_error("%s", fd == -1 ? "no listening socket" : e.text);
-		return;
+		if (fd != -1 && listener_add(w, fd, &e) == 0)
+			return;
+		log_error("%s", fd == -1 ? "no listening socket" : e.text);
+		break;
 	case WIRE_LIST:
 		if (fd != -1)
 			connections_list(w, fd, m->number);

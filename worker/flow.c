@@ -254,8 +254,11 @@ static void pass_end(struct conn *c, unsigned d)
 		return;
 	}
 	c->endpoint_first = d == UPSTREAM;
-	shutdown(sink(c, d), SHUT_WR);
-	conn_half_closed(c);
+	/* ENOTCONN: it is gone, which the other direction finds out after what came before. */
+	if (shutdown(sink(c, d), SHUT_WR) == -1 && errno != ENOTCONN)
+		fail(c, !d);
+	else
+		conn_half_closed(c);
 }
 
 static void flush(struct conn *c, unsigned d)
@@ -415,59 +418,15 @@ static void back_to_quiet(struct conn *c, unsigned d, uint64_t carried)
 	f->small = 0;
 }
 
-/* One of full size or none: a smaller one costs more than copying. */
-static int make_pipe(int fds[2])
-{
-	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) == -1) {
-		fds[0] = fds[1] = -1;
-		return -1;
-	}
-	if (fcntl(fds[1], F_SETPIPE_SZ, (int)PIPE_BYTES) != -1)
-		return 0;
-	close(fds[0]);
-	close(fds[1]);
-	fds[0] = fds[1] = -1;
-	return -1;
-}
-
 static bool take_pipe(struct conn *c, struct flow *f)
 {
-	struct worker *w = c->worker;
-
-	if (f->pipe[0] != -1)
-		return true;
-	if (w->npooled > 0) {
-		w->npooled--;
-		f->pipe[0] = w->pooled_pipes[w->npooled][0];
-		f->pipe[1] = w->pooled_pipes[w->npooled][1];
-		return true;
-	}
-	if (w->pipes_denied_ms != 0 && w->loop.now_ms - w->pipes_denied_ms < PIPES_DENIED_MS)
-		return false;
-	if (make_pipe(f->pipe) == -1) {
-		w->pipes_denied_ms = w->loop.now_ms;
-		return false;		/* the hot buffer does as well */
-	}
-	gauge(w, WORKER_G_pipes, 1);
-	return true;
+	return f->pipe[0] != -1 || pipe_borrow(c->worker, f->pipe);
 }
 
 static void drop_pipe(struct conn *c, struct flow *f)
 {
-	struct worker *w = c->worker;
-
-	if (f->pipe[0] == -1)
-		return;
-	if (f->piped == 0 && w->npooled < PIPES_POOLED) {
-		w->pooled_pipes[w->npooled][0] = f->pipe[0];
-		w->pooled_pipes[w->npooled][1] = f->pipe[1];
-		w->npooled++;
-	} else {
-		close(f->pipe[0]);
-		close(f->pipe[1]);
-		gauge(w, WORKER_G_pipes, -1);
-	}
-	f->pipe[0] = f->pipe[1] = -1;
+	if (f->pipe[0] != -1)
+		pipe_give_back(c->worker, f->pipe, f->piped == 0);
 	f->piped = 0;
 }
 
@@ -591,24 +550,24 @@ static void pump(struct conn *c, unsigned d)
 		read_on(c, d);
 }
 
-void flow_ready(struct conn *c, unsigned d, int res)
+void flow_ready(struct conn *c, unsigned d)
 {
 	struct flow *f = &c->flow[d];
 
 	f->reading = false;
-	if (c->state == CONN_CLOSING || res == -ECANCELED)
+	if (c->state == CONN_CLOSING)
 		return;
 	if (c->state == CONN_OPEN && !f->sending && !f->waiting_room && f->pending_end == f->pending_at)
 		pump(c, d);
 	/* else the peer is not ready: flush() reads on later */
 }
 
-void flow_room(struct conn *c, unsigned d, int res)
+void flow_room(struct conn *c, unsigned d)
 {
 	struct flow *f = &c->flow[d];
 
 	f->waiting_room = false;
-	if (c->state == CONN_CLOSING || res == -ECANCELED)
+	if (c->state == CONN_CLOSING)
 		return;
 	if (f->piped > 0) {
 		if (!empty_pipe(c, d))

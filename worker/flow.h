@@ -45,8 +45,9 @@ void flow_open(struct conn *, unsigned direction);
 /* Completions. */
 void flow_data(struct conn *, unsigned direction, int res, unsigned flags);
 void flow_sent(struct conn *, unsigned direction, int res);
-void flow_ready(struct conn *, unsigned direction, int res);
-void flow_room(struct conn *, unsigned direction, int res);
+/* Whatever the poll says: the calls that follow say what is the matter. */
+void flow_ready(struct conn *, unsigned direction);
+void flow_room(struct conn *, unsigned direction);
 /* Tries again after ENOBUFS. */
 void flow_retry(struct conn *, unsigned direction);
 /* Of a direction that has ended: its source is watched for a reset from now on. */

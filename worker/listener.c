@@ -233,6 +233,16 @@ void listeners_stop(struct worker *w)
 #define REST_MS 50	/* no accept at all */
 #define ACCEPTS_A_TURN 16	/* few are in the completion queue when a worker dies, and others have their turn */
 
+static bool is_shortage(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
+}
+
+static void rest(struct worker *w)
+{
+	w->accept_again_ms = w->loop.now_ms + REST_MS;
+}
+
 void listener_accepted(struct worker *w, struct listener *l, int res)
 {
 	l->armed = false;
@@ -245,13 +255,11 @@ void listener_accepted(struct worker *w, struct listener *l, int res)
 	} else if (res >= 0 || res == -ECANCELED || res == -ECONNABORTED) {
 		take_queued(w, l, ACCEPTS_A_TURN - 1);
 		arm(w, l);
-	} else {
-		if (!shed(w, l)) {
-			w->accept_again_ms = w->loop.now_ms + REST_MS;
-			return;
-		}
+	} else if (is_shortage(-res) && shed(w, l)) {
 		l->armed = true;
 		io_uring_prep_poll_add(loop_sqe(&w->loop, l, OP_LISTEN_READY), l->fd, POLLIN);
+	} else {
+		rest(w);	/* a signal, a firewall, a network that is down: no reason to send anybody away */
 	}
 }
 

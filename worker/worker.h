@@ -9,6 +9,7 @@
 #include "worker/generation.h"
 #include "worker/loop.h"
 #include "worker/overload.h"
+#include "worker/pipes.h"
 #include "worker/wheel.h"
 
 #include <time.h>
@@ -17,9 +18,6 @@ struct conn;
 struct listener;
 
 #define HOT_BUFFER_BYTES (128u << 10)	/* what one read of a busy direction takes at most */
-#define PIPE_BYTES	 (1024u << 10)	/* a quarter of the CPU less than with 256 KiB: fewer acknowledgements */
-#define PIPES_POOLED	 16
-#define PIPES_DENIED_MS	 1000		/* not asked for again so soon: see pipe(7), pipe-user-pages-soft */
 
 struct worker {
 	struct loop loop;
@@ -51,9 +49,7 @@ struct worker {
 	uint32_t *round_robin;		/* by slot */
 	uint64_t random;		/* state of worker_random() */
 	char *hot;			/* HOT_BUFFER_BYTES */
-	int pooled_pipes[PIPES_POOLED][2];
-	unsigned npooled;
-	uint64_t pipes_denied_ms;	/* when the kernel last gave none; 0: never */
+	struct pipes pipes;
 
 	int alive;			/* RUNDIR/alive; -1: not given */
 	struct timespec alive_at;	/* its time when the master went: later, another one is ready */
@@ -81,6 +77,12 @@ static inline uint32_t worker_random(struct worker *w, uint32_t n)
 static inline uint64_t descriptors_kept(const struct worker *w)
 {
 	return w->descriptors / 8 < 128 ? w->descriptors / 8 : 128;
+}
+
+/* "-": there is none. */
+static inline const char *slot_name(const struct worker *w, uint32_t slot)
+{
+	return slot == IMAGE_NONE ? "-" : w->live.head->directory[slot].name;
 }
 
 static inline void count(struct worker *w, unsigned counter)

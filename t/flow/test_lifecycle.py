@@ -84,6 +84,24 @@ def test_a_second_meshd_in_the_same_folder_is_refused(net, start):
     assert len(m.workers()) == 2
 
 
+def test_a_second_meshd_beside_is_refused(net, start, tmp_path):
+    """In a folder of its own, but in the same network namespace: neither its rules nor its ports go over the first's."""
+    a, b = net.host("a"), net.host("b")
+    m = start(a, "")
+    rules = a.rules()
+    for text, words in (("intercept = { outbound_port = 16001; inbound_port = 16006; };", "another meshd"),
+                        ('intercept = { mode = "none"; };', ":15001: Address already in use")):
+        file = tmp_path / "second.conf"
+        file.write_text(f'runtime_dir = "{tmp_path}/second"; {text}\n')
+        second = a.run(MESHD, "-c", file, seconds=20)
+        assert second.returncode == 1 and words in second.stderr, second.stderr
+    assert a.rules() == rules
+    with b.listen(b.v4, 9000) as l:
+        client = a.connect(b.v4, 9000)
+        l.accept()[0].close()
+        assert ends(client) == "eof"
+
+
 def test_started_again_in_the_same_folder(host, start):
     m = start(host, "")
     m.stop()

@@ -25,8 +25,9 @@ LOG_LINE = re.compile(
 
 
 class Meshd:
-    def __init__(self, host, body, workers=2, drain_time="2s", access_log=True, name="meshd", intercept=INTERCEPT, wrapper=()):
-        self.host, self.wrapper = host, wrapper
+    def __init__(self, host, body, workers=2, drain_time="2s", access_log=True, name="meshd", intercept=INTERCEPT, wrapper=(),
+                 program=MESHD, env=None):
+        self.host, self.wrapper, self.program, self.env = host, wrapper, program, dict(os.environ if env is None else env)
         self.dir = host.tmp / f"{name}.d"
         self.dir.mkdir(mode=0o755)
         self.rundir = self.dir / "run"
@@ -62,8 +63,8 @@ class Meshd:
         self.notify.bind(str(path))
         self.notices = []
         threading.Thread(target=self._listen, args=(self.notify, self.notices), daemon=True).start()
-        env = dict(os.environ, NOTIFY_SOCKET=str(path))
-        self.process = self.host.start(*self.wrapper, MESHD, "-c", self.file, name="meshd", env=env)
+        env = dict(self.env, NOTIFY_SOCKET=str(path))
+        self.process = self.host.start(*self.wrapper, self.program, "-c", self.file, name="meshd", env=env)
 
     @staticmethod
     def _listen(sock, notices):

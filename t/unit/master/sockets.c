@@ -92,7 +92,7 @@ Test(sockets, each_worker_has_its_own)
 	struct heritage_gift gifts[8];
 	struct err e;
 
-	cr_assert_eq(sockets_prepare(sockets, &i, false, &e), 0, "%s", e.text);
+	cr_assert_eq(sockets_prepare(sockets, &i, false, true, &e), 0, "%s", e.text);
 	sockets_commit(sockets, &i, 1, NOTHING_SENT);
 	cr_assert(listening(first) && listening(second));
 	cr_assert_not(listening(virtual), "the workers bind that one at the start");
@@ -113,12 +113,12 @@ Test(sockets, what_cannot_be_bound_changes_nothing_and_is_named)
 	struct err e;
 	int other = occupy(second);
 
-	cr_assert_eq(sockets_prepare(sockets, &i, false, &e), -1);
+	cr_assert_eq(sockets_prepare(sockets, &i, false, true, &e), -1);
 	snprintf(expected, sizeof(expected), "sample.conf:10: listener bound: %s: Address already in use", second);
 	cr_assert_str_eq(e.text, expected);
 	cr_assert_not(listening(first), "it was bound for nothing");
 	close(other);
-	cr_assert_eq(sockets_prepare(sockets, &i, false, &e), 0, "%s", e.text);
+	cr_assert_eq(sockets_prepare(sockets, &i, false, true, &e), 0, "%s", e.text);
 }
 
 Test(sockets, one_that_is_named_no_more_is_closed_when_all_have_adopted)
@@ -126,9 +126,9 @@ Test(sockets, one_that_is_named_no_more_is_closed_when_all_have_adopted)
 	struct image both = image_with(first, second), one = image_with(first, NULL);
 	struct err e;
 
-	cr_assert_eq(sockets_prepare(sockets, &both, false, &e), 0);
+	cr_assert_eq(sockets_prepare(sockets, &both, false, true, &e), 0);
 	sockets_commit(sockets, &both, 1, NOTHING_SENT);
-	cr_assert_eq(sockets_prepare(sockets, &one, true, &e), 0);
+	cr_assert_eq(sockets_prepare(sockets, &one, true, true, &e), 0);
 	sockets_commit(sockets, &one, 2, NOTHING_SENT);
 	sockets_settle(sockets, 1);
 	cr_assert(listening(second), "a worker takes from it still");
@@ -145,12 +145,12 @@ Test(sockets, one_that_comes_back_is_sent_to_those_who_saw_it_go)
 	struct err e;
 	int fd;
 
-	cr_assert_eq(sockets_prepare(sockets, &both, false, &e), 0);
+	cr_assert_eq(sockets_prepare(sockets, &both, false, true, &e), 0);
 	sockets_commit(sockets, &both, 1, NOTHING_SENT);
 	sockets_gifts(sockets, 0, gifts, 8);
 	sockets_gifts(sockets, 1, gifts, 8);
 	sockets_commit(sockets, &one, 2, (const uint64_t[]){ 1, 1 });
-	cr_assert_eq(sockets_prepare(sockets, &both, false, &e), 0);
+	cr_assert_eq(sockets_prepare(sockets, &both, false, true, &e), 0);
 	sockets_commit(sockets, &both, 3, sent);
 	cr_assert_eq(sockets_unsent(sockets, 1), -1);
 	cr_assert_neq(fd = sockets_unsent(sockets, 0), -1);

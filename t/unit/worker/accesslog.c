@@ -44,4 +44,9 @@ Test(accesslog, a_full_pipe_loses_whole_lines)
 	for (const char *at = text; at < text + used; at += LINE_BYTES, lines++)
 		cr_assert_eq(memcmp(at, line, LINE_BYTES), 0, "line %zu", lines);
 	cr_assert_eq(lines + live_get(&w->block->counter[WORKER_C_log_dropped]), 661);
+	close(fds[0]);
+	close(fds[1]);
+	free(w->block);
+	free(w);
+	free(text);
 }
