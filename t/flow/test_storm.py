@@ -34,8 +34,10 @@ def body(b, rng=None):
     return "services = (\n  " + ",\n  ".join(rows) + " );\n"
 
 
-# Of a port of its own: where one is used again, the kernel's NAT may give it another, and meshd sees that one.
-_ports = itertools.cycle(range(16000, 40000))
+# Each connection has a port of its own, by which meshctl's lines are told apart: where one is used again while the
+# kernel's NAT remembers the last one, it is given another on its way.
+_ports = itertools.cycle(range(12000, 60000))
+FORGET = [f"net.netfilter.nf_conntrack_tcp_timeout_{state}=5" for state in ("time_wait", "fin_wait", "last_ack", "close", "close_wait")]
 
 
 class Connection:
@@ -178,7 +180,7 @@ def test_everything_at_once(net, start, capsys):
     rng = random.Random(SEED)
     print(f"MESHD_SEED={SEED}")
     a, b = net.host("a"), net.host("b")
-    a.run("sysctl", "-qw", "net.ipv4.ip_local_port_range=40000 65000", "net.ipv4.tcp_tw_reuse=1")
+    a.run("sysctl", "-qw", "net.ipv4.ip_local_port_range=60000 65000", "net.ipv4.tcp_tw_reuse=1", *FORGET)
     m = start(a, body(b))
     with Origin(b, b.v4, 9000), Origin(b, b.v4, 9001):
         warm = Caller(a, 9000, SEED)
