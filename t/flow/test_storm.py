@@ -36,7 +36,7 @@ def body(b, rng=None):
 
 # Each connection has a port of its own, by which meshctl's lines are told apart: where one is used again while the
 # kernel's NAT remembers the last one, it is given another on its way.
-_ports = itertools.cycle(range(12000, 60000))
+_ports = itertools.cycle(range(16000, 60000))
 FORGET = [f"net.netfilter.nf_conntrack_tcp_timeout_{state}=5" for state in ("time_wait", "fin_wait", "last_ack", "close", "close_wait")]
 
 
