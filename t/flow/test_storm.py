@@ -18,6 +18,7 @@ SECONDS = 20 if SANITIZED else 600 if LONG else 60
 SEED = int(os.environ.get("MESHD_SEED", random.randrange(1 << 30)))
 VIPS = "203.0.113.80", "203.0.113.81"
 APART = 1.3     # seconds: ten deaths in ten would be another matter
+DEADLY = (signal.SIGKILL,) if SANITIZED else (signal.SIGKILL, signal.SIGSEGV)       # sanitizers complain of the other
 
 
 def service(name, ip, b, more=""):
@@ -142,7 +143,7 @@ class Chaos:
             for caller in self.callers:
                 for c in list(caller.open):
                     c.doomed = c.doomed or serving.get(c.name) == victim
-            os.kill(pids[victim], self.rng.choice((signal.SIGKILL, signal.SIGSEGV)))
+            os.kill(pids[victim], self.rng.choice(DEADLY))
             wait_for("it is dead", lambda: is_dead(pids[victim]))
         self.done["worker"] += 1
 
