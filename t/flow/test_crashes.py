@@ -236,7 +236,6 @@ def test_deaths_under_load_lose_only_their_own(net, start, seed):
 
 
 @pytest.mark.long
-@pytest.mark.skipif(not LONG, reason="ten seconds of silence: MESHD_LONG=1")
 def test_a_worker_that_is_stopped_is_ended(net, start):
     """Neither SIGABRT nor anything else reaches it before SIGKILL."""
     a, b = net.host("a"), net.host("b")

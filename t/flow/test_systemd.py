@@ -68,7 +68,7 @@ def system(tmp_path):
     system.end()
 
 
-@pytest.mark.skipif("MESHD_SANITIZED" in os.environ, reason="the unit's limits are not for sanitizers")
+@pytest.mark.long            # and the unit's limits are not for sanitizers
 def test_the_unit_under_systemd(system):
     wait_for("the unit is active", lambda: system.show("ActiveState") == "active", 20)
     assert system.show("StatusText") == "running, generation 1" and system.rules() > 0
