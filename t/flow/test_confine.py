@@ -5,17 +5,13 @@ A debugger makes the process itself call what is forbidden, on its own thread an
 import errno
 import os
 import re
-import shutil
 
 import pytest
 
 from lib.crowd import Origin, talk, try_connect
-from lib.meshd import MESHCTL, SANITIZED
+from lib.meshd import MESHCTL
 
-pytestmark = [
-    pytest.mark.skipif(SANITIZED, reason="sanitizers need what is forbidden"),
-    pytest.mark.skipif(shutil.which("gdb") is None, reason="needs gdb"),
-]
+pytestmark = pytest.mark.long       # sanitizers need what is forbidden
 
 VIP = "203.0.113.75"
 SYS_OPENAT2, SYS_CLONE3, SYS_IO_URING_SETUP, SYS_IO_URING_REGISTER, SYS_PROCESS_VM_READV, SYS_EXECVEAT, SYS_BPF = \
