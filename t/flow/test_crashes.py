@@ -141,12 +141,13 @@ def test_a_crash_is_reported(net, start):
     m.stat("server.deaths")
 
 
-def die(m, times):
-    """So many deaths of workers, one after the other."""
+def die(m, times, workers=2):
+    """So many deaths, one after the other.  One that is only just starting may not be seen as a worker yet."""
     for n in range(times):
-        pids = m.workers()
-        os.kill(pids[n % len(pids)], signal.SIGKILL)
-        successors(m, [pids[n % len(pids)]], len(pids))
+        wait_for("all workers", lambda: len(m.workers()) == workers)
+        victim = (m.workers() * workers)[n % workers]
+        os.kill(victim, signal.SIGKILL)
+        successors(m, [victim], workers)
 
 
 def test_ten_deaths_in_ten_seconds_roll_back(net, start):
