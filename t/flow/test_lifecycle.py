@@ -242,6 +242,15 @@ def test_both_kinds_of_iptables(net, start, flavour):
         assert "MESHD_" not in a.must(folder / tool)
 
 
+def test_iptables_that_prints_on_and_on(host):
+    folder = host.tmp / "bin"
+    folder.mkdir()
+    (folder / "iptables-save").write_text("#!/bin/sh\nexec yes\n")
+    (folder / "iptables-save").chmod(0o755)
+    fails_to_start(host, "", "iptables-save: printed too much",
+                   wrapper=["unshare", "-m", "sh", "-ec", f'mount --bind {folder} /usr/local/sbin; exec "$@"', "sh"])
+
+
 # ---- command lines ----
 
 def test_check_prints_each_error(host):
