@@ -38,6 +38,18 @@ uint64_t agent_workers_gauge(const struct agent *a, unsigned gauge)
 	return not_negative(sum);
 }
 
+uint64_t agent_workers_greatest(const struct agent *a, unsigned gauge)
+{
+	uint64_t greatest = 0;
+
+	for (uint32_t w = 0; w < a->live.workers; w++) {
+		uint64_t n = not_negative(live_get(&a->live.blocks[w].gauge[gauge]));
+
+		greatest = n > greatest ? n : greatest;
+	}
+	return greatest;
+}
+
 uint64_t agent_workers_counter(const struct agent *a, unsigned counter)
 {
 	uint64_t sum = 0;

@@ -31,6 +31,8 @@ uint64_t agent_counter(const struct agent *, uint32_t name_index, unsigned count
 /* Sums over the workers of what they count about themselves. */
 uint64_t agent_workers_gauge(const struct agent *, unsigned gauge);
 uint64_t agent_workers_counter(const struct agent *, unsigned counter);
+/* Of a gauge that no sum makes sense of. */
+uint64_t agent_workers_greatest(const struct agent *, unsigned gauge);
 
 /* Sums over the listeners, or the clusters, of the generation in use. */
 uint64_t agent_listeners_counter(const struct agent *, unsigned counter);

@@ -79,7 +79,8 @@ static void write_lines(struct logs *l, const char *from, size_t n, uint64_t now
 		return;
 	lost = count_lines(from + done, n - done);
 	l->dropped += lost;
-	log_limited(&l->limit, now_ms, LOG_LEVEL_ERROR, "access log: %m: %llu lines dropped", (unsigned long long)lost);
+	log_limited(&l->limit, now_ms, LOG_LEVEL_ERROR, "access log: %m: %llu line%s dropped", (unsigned long long)lost,
+	    lost == 1 ? "" : "s");
 }
 
 static void move_lines(struct logs *l, struct log_pipe *p, uint64_t now_ms)

@@ -197,7 +197,8 @@ static void add_workers(struct stat_list *s, const struct agent *a)
 			add(s, "worker", index, worker_counters[i], live_get(&b->counter[i]));
 	}
 	for (unsigned i = 0; i < WORKER_NGAUGES; i++)
-		add(s, "server", "", worker_gauges[i], agent_workers_gauge(a, i));
+		add(s, "server", "", worker_gauges[i],
+		    i == WORKER_G_lag_ms ? agent_workers_greatest(a, i) : agent_workers_gauge(a, i));
 	for (unsigned i = 0; i < WORKER_NCOUNTERS; i++)
 		add(s, "server", "", worker_counters[i], agent_workers_counter(a, i));
 }

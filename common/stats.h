@@ -53,7 +53,7 @@
 	X(cx_total, "cx_total", "connections begun")						\
 	X(cx_connect_fail, "cx_connect_fail", "connections that failed to open")
 
-/* worker.<n>.<name>, and server.<name> summed over the workers */
+/* worker.<n>.<name>, and server.<name> summed over the workers (loop_lag_ms: the greatest of theirs) */
 #define WORKER_GAUGES(X)									\
 	X(connections, "connections", "downstream connections open now")			\
 	X(inflight, "operations_in_flight", "operations that the kernel holds")			\

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #define ANSWER_MAX (1u << 30)
-#define ANSWER_SECONDS 60L
+#define ANSWER_SECONDS 10L	/* so long the watchdog lets an agent be silent */
 
 static int cannot_connect(const char *rundir, const char *socket_name, int code, struct err *e)
 {
@@ -77,6 +77,8 @@ static int perform(CURL *curl, const char *rundir, long *status_r, struct err *e
 		return 0;
 	if (code == CURLE_COULDNT_CONNECT && os_error != 0)
 		return cannot_connect(rundir, ADMIN_SOCKET, (int)os_error, e);
+	if (code == CURLE_OPERATION_TIMEDOUT)
+		return err_set(e, "%s/%s: the agent does not answer", rundir, ADMIN_SOCKET);
 	return err_set(e, "%s/%s: %s", rundir, ADMIN_SOCKET, words[0] != '\0' ? words : curl_easy_strerror(code));
 }
 

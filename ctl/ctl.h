@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "common/addr.h"
 #include "ctl/output.h"
 
 #include <stdbool.h>
@@ -46,6 +47,10 @@ const char *ctl_flag(const struct ctl *, const char *name);
 bool ctl_switch(const struct ctl *, const char *name, bool otherwise);
 /* Of a flag that is a port.  0: not given; -1: not one, it is said. */
 int ctl_port(const struct ctl *, const char *name);
+/* Of a flag that is one of these words (NULL ends them), in whatever case.  0: it is, or is not given; -1: it is said. */
+int ctl_word(const struct ctl *, const char *name, const char *const *words);
+/* Of a flag that is an IP address, as meshd writes it: 0, *address_r is NULL where it is not given; -1: not one, it is said. */
+int ctl_address(const struct ctl *, const char *name, char to[ADDR_STRLEN], const char **address_r);
 /* Of a flag that is a time, "250ms" to "2h" and at most most_ms: 0, *ms_r is set where it is given; -1: not one, it is said. */
 int ctl_duration(const struct ctl *, const char *name, uint32_t most_ms, uint32_t *ms_r);
 /* A number and nothing else.  False: it is none, or past `most`. */

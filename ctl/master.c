@@ -121,7 +121,8 @@ static int take_scope(struct ctl *c, char *to, size_t room)
 		n = snprintf(to, room, "all");
 	}
 	if (given != 1) {
-		ctl_complain("drain: one of --listener, --chain, --cluster, --endpoint and --all is needed");
+		ctl_complain("drain: %s of --listener, --chain, --cluster, --endpoint and --all %s", given == 0 ? "one" : "only one",
+		    given == 0 ? "is needed" : "may be given");
 		return -1;
 	}
 	if ((size_t)n >= room) {

@@ -8,6 +8,9 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+
+#define NAME_PREFIX_MAX 64
 
 void ctl_complain(const char *fmt, ...)
 {
@@ -18,6 +21,17 @@ void ctl_complain(const char *fmt, ...)
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);
 	fputc('\n', stderr);
+}
+
+/* "proxy-config all: "; nothing where no command is known yet. */
+static const char *name_prefix(const struct ctl *c, char to[NAME_PREFIX_MAX])
+{
+	const struct command *p = c->parent;
+
+	to[0] = '\0';
+	if (c->command != NULL)
+		snprintf(to, NAME_PREFIX_MAX, "%s%s%s: ", p != NULL ? p->name : "", p != NULL ? " " : "", c->command->name);
+	return to;
 }
 
 /* ---- what a command reads ---- */
@@ -56,6 +70,47 @@ int ctl_port(const struct ctl *c, const char *name)
 		return (int)port;
 	ctl_complain("--%s %s: not a port", name, value);
 	return -1;
+}
+
+/* "TCP, HTTP or UNKNOWN" */
+static void print_choice(const char *const *words, char *to, size_t room)
+{
+	size_t used = 0;
+
+	for (size_t i = 0; words[i] != NULL && used < room; i++)
+		used += (size_t)snprintf(to + used, room - used, "%s%s", i == 0 ? "" : words[i + 1] != NULL ? ", " : " or ", words[i]);
+}
+
+int ctl_word(const struct ctl *c, const char *name, const char *const *words)
+{
+	const char *value = ctl_flag(c, name);
+	char choice[128];
+
+	if (value == NULL)
+		return 0;
+	for (size_t i = 0; words[i] != NULL; i++) {
+		if (strcasecmp(value, words[i]) == 0)
+			return 0;
+	}
+	print_choice(words, choice, sizeof(choice));
+	ctl_complain("--%s %s: %s is needed", name, value, choice);
+	return -1;
+}
+
+int ctl_address(const struct ctl *c, const char *name, char to[ADDR_STRLEN], const char **address_r)
+{
+	const char *value = ctl_flag(c, name);
+	struct addr a;
+
+	*address_r = NULL;
+	if (value == NULL)
+		return 0;
+	if (addr_parse_ip(value, &a) == -1) {
+		ctl_complain("--%s %s: an IP address is needed", name, value);
+		return -1;
+	}
+	*address_r = addr_print_ip(&a, to);
+	return 0;
 }
 
 bool ctl_number(const char *text, uint64_t most, uint64_t *number_r)
@@ -210,26 +265,32 @@ static int take_flag(struct ctl *c, int index, const char *value)
 /* Flags up to the first word (stop_at_word) or all of them. */
 static int take_flags(struct ctl *c, const char **form_r, int argc, char *argv[], bool stop_at_word)
 {
+	char prefix[NAME_PREFIX_MAX], who[NAME_PREFIX_MAX + 16], *word = argv[0];
 	struct parse p;
-	int got;
+	int got, r = 0;
 
 	prepare(&p, c->command, stop_at_word);
+	/* getopt(3) complains in the name of the first word */
+	snprintf(who, sizeof(who), "meshctl: %s", name_prefix(c, prefix));
+	who[strlen(who) - 2] = '\0';
+	argv[0] = who;
 	optind = 0;			/* glibc: begin anew */
-	while ((got = getopt_long(argc, argv, p.letters, p.longs, NULL)) != -1) {
-		char letter[2] = { (char)got, '\0' };
+	while (r == 0 && (got = getopt_long(argc, argv, p.letters, p.longs, NULL)) != -1) {
+		const char letter[2] = { (char)got, '\0' };
 
 		if (got == 'r')
 			c->rundir = optarg;
 		else if (got == 'o')
 			*form_r = optarg;
 		else if (got == 'h')
-			return 1;
+			r = 1;
 		else if (got == '?')
-			return -1;
-		else if (take_flag(c, got >= FIRST_FLAG ? got - FIRST_FLAG : flag_index(c->command, letter), optarg) == -1)
-			return -1;
+			r = -1;
+		else
+			r = take_flag(c, got >= FIRST_FLAG ? got - FIRST_FLAG : flag_index(c->command, letter), optarg);
 	}
-	return 0;
+	argv[0] = word;
+	return r;
 }
 
 static const struct command *find(const struct command *c, const char *name)
@@ -253,6 +314,8 @@ static bool any_given(const struct ctl *c)
 /* The word that names the command, and where it has them, its subcommand. */
 static int take_words(struct ctl *c, const struct command *commands, const char **form_r, int *argc, char ***argv)
 {
+	char prefix[NAME_PREFIX_MAX];
+
 	while (commands != NULL) {
 		const struct command *found;
 		int r = take_flags(c, form_r, *argc, *argv, true);
@@ -267,12 +330,11 @@ static int take_words(struct ctl *c, const struct command *commands, const char 
 			return 0;
 		}
 		if (*argc == 0) {
-			ctl_complain("%s%sa command is needed", c->command != NULL ? c->command->name : "",
-			    c->command != NULL ? ": " : "");
+			ctl_complain("%sa command is needed", name_prefix(c, prefix));
 			return -1;
 		}
 		if ((found = find(commands, (*argv)[0])) == NULL) {
-			ctl_complain("no command \"%s\"", (*argv)[0]);
+			ctl_complain("%sno command \"%s\"", name_prefix(c, prefix), (*argv)[0]);
 			return -1;
 		}
 		if (any_given(c)) {
@@ -288,6 +350,7 @@ static int take_words(struct ctl *c, const struct command *commands, const char 
 
 int options_parse(struct ctl *c, const struct command *commands, const char **form_r, int argc, char *argv[])
 {
+	char prefix[NAME_PREFIX_MAX];
 	int r;
 
 	*c = (struct ctl){ .rundir = RUNDIR_DEFAULT };
@@ -300,6 +363,7 @@ int options_parse(struct ctl *c, const struct command *commands, const char **fo
 	c->operands = argv + optind;
 	if (c->noperands >= c->command->least && c->noperands <= c->command->most)
 		return 0;
-	ctl_complain("%s: %s", c->command->name, c->noperands < c->command->least ? "an operand is missing" : "too many operands");
+	ctl_complain("%s%s", name_prefix(c, prefix),
+	    c->noperands < c->command->least ? "an operand is missing" : "too many operands");
 	return -1;
 }

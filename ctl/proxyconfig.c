@@ -89,12 +89,14 @@ static json_t *get(struct ctl *c, const char *target)
 
 int command_listener(struct ctl *c)
 {
-	const struct listener_filter f = {
-		ctl_flag(c, "address"), ctl_flag(c, "type"), ctl_port(c, "port"), ctl_switch(c, "verbose", true)
+	static const char *const types[] = { "TCP", "HTTP", "HTTP+TCP", "UNKNOWN", NULL };
+	struct listener_filter f = {
+		NULL, ctl_flag(c, "type"), ctl_port(c, "port"), ctl_switch(c, "verbose", true)
 	};
+	char address[ADDR_STRLEN];
 	json_t *dump;
 
-	if (f.port == -1)
+	if (f.port == -1 || ctl_address(c, "address", address, &f.address) == -1 || ctl_word(c, "type", types) == -1)
 		return 2;
 	if ((dump = get(c, "/config_dump")) == NULL)
 		return 1;
@@ -105,12 +107,13 @@ int command_listener(struct ctl *c)
 
 int command_cluster(struct ctl *c)
 {
+	static const char *const directions[] = { "inbound", "outbound", NULL };
 	const struct cluster_filter f = {
 		ctl_flag(c, "fqdn"), ctl_flag(c, "subset"), ctl_flag(c, "direction"), ctl_port(c, "port")
 	};
 	json_t *dump;
 
-	if (f.port == -1)
+	if (f.port == -1 || ctl_word(c, "direction", directions) == -1)
 		return 2;
 	if ((dump = get(c, "/config_dump")) == NULL)
 		return 1;
@@ -121,12 +124,14 @@ int command_cluster(struct ctl *c)
 
 int command_endpoint(struct ctl *c)
 {
-	const struct endpoint_filter f = {
-		ctl_flag(c, "address"), ctl_flag(c, "status"), ctl_flag(c, "cluster"), ctl_port(c, "port")
+	static const char *const states[] = { "healthy", "unhealthy", "draining", "timeout", "degraded", NULL };	/* Envoy's */
+	struct endpoint_filter f = {
+		NULL, ctl_flag(c, "status"), ctl_flag(c, "cluster"), ctl_port(c, "port")
 	};
+	char address[ADDR_STRLEN];
 	json_t *clusters;
 
-	if (f.port == -1)
+	if (f.port == -1 || ctl_address(c, "address", address, &f.address) == -1 || ctl_word(c, "status", states) == -1)
 		return 2;
 	if ((clusters = get(c, "/clusters?format=json")) == NULL)
 		return 1;

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -19,6 +20,7 @@
 
 #define CHILD_MS     10000		/* iptables waits 5 s for its lock */
 #define OUTPUT_MAX   (64 << 20)
+#define FILE_MAX     (OUTPUT_MAX + (1 << 16))	/* what one that prints on and on can fill of our memory */
 
 enum job_kind { JOB_APPLY, JOB_RELEASE, JOB_CLEAR };
 
@@ -132,6 +134,7 @@ static int open_fds(struct intercept *in, const char *input)
 
 static int spawn(struct intercept *in, const char *path, const char *const argv[])
 {
+	const struct rlimit most = { .rlim_cur = FILE_MAX, .rlim_max = FILE_MAX };
 	const char *const env[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", NULL };
 	posix_spawn_file_actions_t fds;
 	posix_spawnattr_t attr;
@@ -156,6 +159,9 @@ static int spawn(struct intercept *in, const char *path, const char *const argv[
 	r = posix_spawn(&in->pid, path, &fds, &attr, (char *const *)(uintptr_t)argv, (char *const *)(uintptr_t)env);
 	posix_spawn_file_actions_destroy(&fds);
 	posix_spawnattr_destroy(&attr);
+	/* It runs already: what it writes from now on counts all the same.  Refused where the limit is lower yet. */
+	if (r == 0)
+		prlimit(in->pid, RLIMIT_FSIZE, &most, NULL);
 	errno = r;
 	return r == 0 ? 0 : -1;
 }
@@ -340,6 +346,8 @@ static void describe(const struct intercept *in, int status, struct err *e)
 		said += strlen(name) + 2;
 	if (in->late)
 		err_set(e, "%s: not done within %d s", name, CHILD_MS / 1000);
+	else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXFSZ)
+		err_set(e, "%s: printed too much", name);
 	else if (said != NULL && *said != '\0')
 		err_set(e, "%s: %.*s", name, (int)strcspn(said, "\n"), said);
 	else if (WIFSIGNALED(status))

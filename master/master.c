@@ -226,7 +226,8 @@ static void run_now(struct master *m)
 	m->rules_left = false;
 	alarm_unset(&m->loop, &m->limit);
 	rundir_mark(m, image_settings(generation_image(m->generations))->on_exit);
-	log_notice("ready: %u workers%s", m->workers, intercept_is_applied(m->intercept) ? ", interception rules are in" : "");
+	log_notice("ready: %u worker%s%s", m->workers, m->workers == 1 ? "" : "s",
+	    intercept_is_applied(m->intercept) ? ", interception rules are in" : "");
 	notify_ready("running, generation %llu", (unsigned long long)generation_number(m->generations));
 }
 

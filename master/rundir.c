@@ -154,6 +154,37 @@ static int take_alive(struct master *m, struct err *e)
 	return 0;
 }
 
+/* Whoever owns the folder, or a link to it, can put files and sockets of his own in the place of ours. */
+static int check_owner(const char *dir, const struct stat *folder, struct err *e)
+{
+	struct stat name;
+	uid_t owner = folder->st_uid;
+
+	if (geteuid() != 0)
+		return 0;
+	if (lstat(dir, &name) == -1)
+		return err_set(e, "runtime_dir: %s: %m", dir);
+	if (owner == 0)
+		owner = name.st_uid;
+	if (owner == 0)
+		return 0;
+	return err_set(e, "runtime_dir: %s belongs to uid %u: it has to be root's own, or not to exist yet", dir, (unsigned)owner);
+}
+
+static int prepare_folder(const char *dir, struct err *e)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), r;
+	struct stat st;
+
+	if (fd == -1)
+		return err_set(e, "runtime_dir: %s: %m", dir);
+	r = fstat(fd, &st) == -1 ? err_set(e, "runtime_dir: %s: %m", dir) : check_owner(dir, &st, e);
+	if (r == 0 && fchmod(fd, 0755) == -1)		/* whatever umask there is */
+		r = err_set(e, "runtime_dir: %s: %m", dir);
+	close(fd);
+	return r;
+}
+
 int rundir_open(struct master *m, struct err *e)
 {
 	const char *dir = m->fixed.runtime_dir;
@@ -161,8 +192,8 @@ int rundir_open(struct master *m, struct err *e)
 	m->made_runtime_dir = mkdir(dir, 0755) == 0;
 	if (!m->made_runtime_dir && errno != EEXIST)
 		return err_set(e, "runtime_dir: %s: %m", dir);
-	if (chmod(dir, 0755) == -1)		/* whatever umask there is */
-		return err_set(e, "runtime_dir: %s: %m", dir);
+	if (prepare_folder(dir, e) == -1)
+		return -1;
 	if (take_lock(m, e) == -1)
 		return -1;
 	return take_alive(m, e);

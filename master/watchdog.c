@@ -52,6 +52,7 @@ static void ping(void *arg)
 
 	for (uint32_t w = 0; w < d->m->workers; w++)
 		look_at(&d->m->worker[w]);
+	look_at(&d->m->agent);			/* its death counts for no roll-back: supervise.c */
 	alarm_set(&d->m->loop, &d->ping, PING_MS);
 }
 

@@ -1,6 +1,6 @@
 /*
- * Does everybody's loop turn?  Workers that have adopted are pinged each second; one that has answered nothing for ten
- * is ended with SIGABRT, so that it says where it was, and with SIGKILL two seconds later.  The master itself tells
+ * Does everybody's loop turn?  Workers and the agent are pinged each second once they have adopted; one that has answered
+ * nothing for ten is ended with SIGABRT, so that it says where it was, and with SIGKILL two seconds later.  The master itself tells
  * systemd, where that asks for it (WatchdogSec), from its own loop.
  */
 #pragma once

@@ -65,6 +65,7 @@ def test_a_meshd_conf_that_cannot_be_started(load, tmp_path):
     assert seconds < 10, "it waited for an event that does not come"
 
 
+@pytest.mark.long            # under sanitizers the deadline is minutes
 def test_a_load_has_a_deadline(load):
     told, seconds = load("slow")
     assert told["slow"].strip() == "meshd-conf took longer than 20 s and was stopped"

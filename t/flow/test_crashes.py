@@ -248,3 +248,17 @@ def test_a_worker_that_is_stopped_is_ended(net, start):
     assert "it did not answer for 10 s" in m.ask("crashes")
     with Origin(b, b.v4, 9000):
         assert talk(try_connect(a, VIP, 9000))
+
+
+@pytest.mark.long
+def test_an_agent_that_hangs_is_ended(net, start):
+    """meshctl says why it has no answer; no worker is touched."""
+    a, b = net.host("a"), net.host("b")
+    m = start(a, service(b), workers=1)
+    (agent,), workers = m.children("meshd-agent"), m.workers()
+    stop(agent)
+    assert "the agent does not answer" in m.meshctl("status").stderr
+    wait_for("a new agent", lambda: m.children("meshd-agent") not in ([agent], []), 30)
+    assert f"agent (pid {agent}) has not answered for 10 s" in m.process.output()
+    assert m.stat("server.generation") == 1
+    assert m.workers() == workers

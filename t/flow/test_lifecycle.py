@@ -71,6 +71,17 @@ def test_a_missing_configuration(host):
     assert done.returncode == 1 and "nothing.conf" in done.stderr
 
 
+@pytest.mark.parametrize("how", ["folder", "link", "link of a stranger"])
+def test_a_folder_that_is_not_roots_is_refused(host, tmp_path, how):
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "link").symlink_to("theirs")
+    os.chown(tmp_path / ("link" if "stranger" in how else "theirs"), 65534, 65534, follow_symlinks=False)
+    (tmp_path / "meshd.conf").write_text(f'runtime_dir = "{tmp_path / ("theirs" if how == "folder" else "link")}";\n')
+    done = host.run(MESHD, "-c", tmp_path / "meshd.conf", seconds=20)
+    assert done.returncode == 1 and "belongs to uid 65534: it has to be root's own" in done.stderr, done.stderr
+    assert not list((tmp_path / "theirs").iterdir())
+
+
 def test_a_second_meshd_in_the_same_folder_is_refused(net, start):
     a, b = net.host("a"), net.host("b")
     m = start(a, "")
@@ -229,6 +240,15 @@ def test_both_kinds_of_iptables(net, start, flavour):
     start.stop_all()
     for tool in "iptables-save", "ip6tables-save":
         assert "MESHD_" not in a.must(folder / tool)
+
+
+def test_iptables_that_prints_on_and_on(host):
+    folder = host.tmp / "bin"
+    folder.mkdir()
+    (folder / "iptables-save").write_text("#!/bin/sh\nexec yes\n")
+    (folder / "iptables-save").chmod(0o755)
+    fails_to_start(host, "", "iptables-save: printed too much",
+                   wrapper=["unshare", "-m", "sh", "-ec", f'mount --bind {folder} /usr/local/sbin; exec "$@"', "sh"])
 
 
 # ---- command lines ----

@@ -70,14 +70,20 @@ Test(answers, statistics_are_summed_over_workers_and_chains)
 	live_set(&row(1, FIX_C_PASS)->gauge[CLUSTER_G_cx_active], 4);
 	live_set(&row(1, FIX_C_PASS)->gauge[LIVE_USERS], 9);
 	live_set(&a.live.blocks[1].counter[WORKER_C_accepted], 6);
+	live_set(&a.live.blocks[0].gauge[WORKER_G_pipes], 2);
+	live_set(&a.live.blocks[1].gauge[WORKER_G_pipes], 3);
+	live_set(&a.live.blocks[0].gauge[WORKER_G_lag_ms], 30);
+	live_set(&a.live.blocks[1].gauge[WORKER_G_lag_ms], 20);
 	body = ask("/stats", &q, 200);
 	cr_expect(has(body, "listener.0.0.0.0_15001.downstream_cx_total: 3\n"), "%s", body);
 	cr_expect(has(body, "tcp.both.downstream_cx_total: 110\n"), "%s", body);
 	cr_expect(has(body, "cluster.PassthroughCluster.upstream_cx_active: 4\n"), "%s", body);
 	cr_expect(has(body, "worker.1.accepted: 6\n"), "%s", body);
 	cr_expect(has(body, "server.accepted: 6\n"), "%s", body);
+	cr_expect(has(body, "server.pipes: 5\n"), "%s", body);
+	cr_expect(has(body, "server.loop_lag_ms: 30\n"), "%s", body);
 	cr_expect(!has(body, "users"), "%s", body);
-	cr_expect(!has(body, "worker.0."), "%s", body);
+	cr_expect(!has(body, "worker.0.accepted"), "%s", body);
 	free(body);
 }
 

@@ -115,7 +115,14 @@ Test(meshctl, proxy_config_filters)
 	expect("pc c --subset v1", "SERVICE FQDN     PORT     SUBSET     DIRECTION     TYPE     DESTINATION RULE\n");
 	expect_part("pc ep --cluster 'outbound|3306||mysql' --status healthy --port 3306", "[::1]:3306");
 	expect("pc ep --cluster mysql", "ENDPOINT     STATUS     OUTLIER CHECK     CLUSTER\n");
+	expect_part("pc ep --address [0:0::1]", "[::1]:3306");
 	expect_failure(f.folder, "pc l --port many", 2, "--port many: not a port");
+	expect_failure(f.folder, "pc l --type bogus", 2, "--type bogus: TCP, HTTP, HTTP+TCP or UNKNOWN is needed");
+	expect_failure(f.folder, "pc l --address nonsense", 2, "--address nonsense: an IP address is needed");
+	expect_failure(f.folder, "pc c --direction sideways", 2, "--direction sideways: inbound or outbound is needed");
+	expect_failure(f.folder, "pc ep --address 10.0.0", 2, "--address 10.0.0: an IP address is needed");
+	expect_failure(f.folder, "pc ep --status bogus", 2,
+	    "--status bogus: healthy, unhealthy, draining, timeout or degraded is needed");
 }
 
 Test(meshctl, proxy_config_prints_the_raw_objects)
@@ -198,7 +205,11 @@ Test(meshctl, exit_status_and_words_when_it_cannot)
 	expect_failure(f.folder, "", 2, "a command is needed");
 	expect_failure(f.folder, "pc", 2, "proxy-config: a command is needed");
 	expect_failure(f.folder, "sttus", 2, "no command \"sttus\"");
-	expect_failure(f.folder, "status now", 2, "too many operands");
+	expect_failure(f.folder, "status now", 2, "meshctl: status: too many operands");
+	expect_failure(f.folder, "pc route", 2, "meshctl: proxy-config: no command \"route\"");
+	expect_failure(f.folder, "pc all --port 1", 2, "meshctl: proxy-config all: unrecognized option '--port'");
+	expect_failure(f.folder, "--port 1", 2, "meshctl: unrecognized option '--port'");
+	expect_failure(f.folder, "pc all one", 2, "meshctl: proxy-config all: too many operands");
 	expect_failure(f.folder, "status -o xml", 2, "-o xml: short, json or yaml is needed");
 	expect_failure(f.folder, "reload --timeout 30", 2, "--timeout 30: a time such as 30s is needed");
 	expect_part("pc -h", "listener|l");
