@@ -11,7 +11,7 @@ import time
 from conftest import LONG
 from lib.crowd import Origin, greeted, talk
 from lib.hosts import wait_for
-from lib.inside import is_dead, pss_bytes, slots_in_use
+from lib.inside import is_dead, slots_in_use
 from lib.meshd import SANITIZED
 
 SECONDS = 20 if SANITIZED else 600 if LONG else 60
@@ -173,7 +173,7 @@ def measure(m):
     for pid, name in m.left().items():
         name = name.split(" -c")[0]
         pipes = stats.get(f"worker.{name.split()[1]}.pipes", 0) if name.startswith("meshd-worker") else 0
-        found[name] = (m.descriptors(pid) - 2 * pipes, pss_bytes(pid))
+        found[name] = (m.descriptors(pid) - 2 * pipes, m.memory_bytes(pid))
     return found
 
 

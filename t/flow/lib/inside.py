@@ -29,14 +29,6 @@ def slots_in_use(master):
     return set(found)
 
 
-def pss_bytes(pid):
-    with open(f"/proc/{pid}/smaps_rollup") as f:
-        for line in f:
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
-    raise AssertionError("no Pss")
-
-
 def is_dead(pid):
     try:
         with open(f"/proc/{pid}/stat") as f:
