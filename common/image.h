@@ -86,7 +86,7 @@ struct image_head {
 
 enum image_direction { DIRECTION_NONE, DIRECTION_INBOUND, DIRECTION_OUTBOUND };
 
-/* How the listener takes part in the hand-off (DESIGN §6). */
+/* How the listener takes part in the hand-off (ARCHITECTURE.md, the way of a byte). */
 enum image_listener_kind {
 	LISTENER_BOUND,			/* binds its addresses, connections stay with it */
 	LISTENER_REAL,			/* binds nothing: found by the original destination */
