@@ -24,17 +24,6 @@ static void say_good(struct ctl *c, const char *file)
 	json_decref(facts);
 }
 
-/* Its lines are "file:line: path: reason", as they are. */
-static void copy_report(int fd)
-{
-	char bytes[4096];
-	off_t at = 0;
-	ssize_t n;
-
-	for (; (n = pread(fd, bytes, sizeof(bytes), at)) > 0; at += n)
-		fwrite(bytes, 1, (size_t)n, stderr);
-}
-
 /* True: the file is good; else all is said. */
 static bool is_good(const struct confrun_options *o)
 {
@@ -45,7 +34,7 @@ static bool is_good(const struct confrun_options *o)
 		ctl_complain("%s", e.text);
 		return false;
 	}
-	copy_report(report);
+	ctl_copy_report(report);
 	close(report);
 	if (image == -1)
 		return false;

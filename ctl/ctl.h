@@ -58,6 +58,8 @@ bool ctl_number(const char *text, uint64_t most, uint64_t *number_r);
 
 /* "meshctl: words" on stderr. */
 void ctl_complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Lines "file:line: path: reason" that come with a refusal go to stderr as they are.  fd stays the caller's. */
+void ctl_copy_report(int fd);
 
 /* The commands. */
 int command_stats(struct ctl *);

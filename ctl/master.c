@@ -15,8 +15,7 @@
 #define DRAIN_MS	 30000u
 #define DRAIN_MOST_MS	 3600000u
 
-/* The lines that come with a refusal go to stderr as they are: "file:line: path: reason". */
-static void copy_report(int fd)
+void ctl_copy_report(int fd)
 {
 	char bytes[4096];
 	off_t at = 0;
@@ -45,7 +44,7 @@ int master_ask(struct ctl *c, const struct control_request *q, struct control_re
 		return 0;
 	}
 	if (fd != -1) {
-		copy_report(fd);
+		ctl_copy_report(fd);
 		close(fd);
 	}
 	if (r->status != 0)
