@@ -1,6 +1,7 @@
 /* Binding, keeping and closing listening sockets: see sockets.h. */
 #include "master/sockets.h"
 
+#include "common/listen.h"
 #include "common/live.h"
 #include "common/log.h"
 #include "common/match.h"
@@ -105,18 +106,9 @@ static bool is_virtual(const struct image_listener *l)
 
 static int bind_one(const struct addr *a, int backlog)
 {
-	const int one = 1;
-	struct sockaddr_storage ss;
-	socklen_t len = addr_to_sockaddr(a, &ss);
 	int saved, fd = socket(a->family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
 
-	if (fd == -1)
-		return -1;
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0 &&
-	    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) == 0 &&
-	    (a->family != AF_INET6 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) == 0) &&
-	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) == 0 &&
-	    bind(fd, (struct sockaddr *)&ss, len) == 0 && listen(fd, backlog) == 0)
+	if (fd == -1 || listen_in_group(fd, a, backlog) == 0)
 		return fd;
 	saved = errno;
 	close(fd);

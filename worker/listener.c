@@ -1,6 +1,7 @@
 /* Listening sockets and accept: see listener.h. */
 #include "worker/listener.h"
 
+#include "common/listen.h"
 #include "common/match.h"
 #include "common/wire.h"
 #include "worker/conn.h"
@@ -45,27 +46,18 @@ static struct listener *find(struct worker *w, const struct addr *a)
 
 static int bind_one(const struct addr *a, int backlog, struct err *e)
 {
-	const int one = 1;
-	struct sockaddr_storage ss;
-	socklen_t len = addr_to_sockaddr(a, &ss);
 	char text[ADDR_STRLEN];
-	int fd = socket(a->family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
+	int saved, fd = socket(a->family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
 
 	if (fd == -1)
 		return err_set(e, "listener %s: socket: %m", addr_print(a, text));
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == -1 ||
-	    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) == -1 ||
-	    (a->family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) == -1) ||
-	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) == -1 ||
-	    bind(fd, (struct sockaddr *)&ss, len) == -1 || listen(fd, backlog) == -1) {
-		int saved = errno;
-
-		err_set(e, "listener %s: %m", addr_print(a, text));
-		close(fd);
-		errno = saved;
-		return -1;
-	}
-	return fd;
+	if (listen_in_group(fd, a, backlog) == 0)
+		return fd;
+	saved = errno;
+	err_set(e, "listener %s: %m", addr_print(a, text));
+	close(fd);
+	errno = saved;
+	return -1;
 }
 
 static int bind_virtual(struct worker *w, const struct image_listener *l, const struct addr *a, struct err *e)

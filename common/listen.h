@@ -1,0 +1,11 @@
+/* Listening sockets of one SO_REUSEPORT group: whoever makes one, master or worker, makes it the same. */
+#pragma once
+
+#include "common/addr.h"
+
+/*
+ * Binds and listens: one socket for each worker at the same address (SO_REUSEPORT, all by one uid), IPv6 without IPv4,
+ * TCP_NODELAY for what is accepted (inherited, tcp(7)).  fd: a TCP socket of the address's family, the caller's in every
+ * case.  -1: errno says why.
+ */
+int listen_in_group(int fd, const struct addr *, int backlog);
