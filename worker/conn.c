@@ -267,7 +267,7 @@ void conn_accept(struct worker *w, struct listener *listener, int fd, const stru
 		refuse(w, listener, fd, LISTENER_C_cx_overload_reject);
 		return;
 	}
-	c->opening = generation_share(listener_generation(w, listener));
+	c->opening = generation_hold(listener_generation(w, listener));
 	l = image_listener(&c->opening->image, listener->index);
 	find_destination(c, l->kind == LISTENER_VIRTUAL_OUTBOUND || l->kind == LISTENER_VIRTUAL_INBOUND);
 	route(c, l);

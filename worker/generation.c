@@ -59,15 +59,10 @@ int generation_adopt(struct worker *w, int image_fd, uint64_t number, struct err
 	return 0;
 }
 
-struct generation *generation_share(struct generation *g)
+struct generation *generation_hold(struct generation *g)
 {
 	g->holders++;
 	return g;
-}
-
-struct generation *generation_hold(struct worker *w)
-{
-	return generation_share(w->generation);
 }
 
 void generation_release(struct worker *w, struct generation **held)

@@ -22,9 +22,7 @@ struct generation {
 /* Top of a turn only.  Takes the descriptor in every case.  -1: it does not map; the old one stays in use. */
 int generation_adopt(struct worker *, int image_fd, uint64_t number, struct err *e);
 
-/* The one in use, counted: it stays mapped until it is released. */
-struct generation *generation_hold(struct worker *);
-/* One that somebody holds already, or the one in use. */
-struct generation *generation_share(struct generation *);
+/* One that is in use, or that somebody holds already: counted, it stays mapped until it is released. */
+struct generation *generation_hold(struct generation *);
 /* Unmaps with the last holder, unless it is in use.  *held becomes NULL; NULL is fine. */
 void generation_release(struct worker *, struct generation **held);

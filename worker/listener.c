@@ -183,7 +183,7 @@ static void leave(struct worker *w, struct listener *l)
 	take_queued(w, l, QUEUE_MAX);
 	l->leaving = true;
 	if (l->armed) {
-		l->held = generation_hold(w);
+		l->held = generation_hold(w->generation);
 		loop_cancel_fd(&w->loop, l->fd);
 	} else {
 		forget(w, l);
