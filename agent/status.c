@@ -197,7 +197,7 @@ static json_t *problems_json(const struct agent *a)
 	if (a->orphan_ns != 0)
 		say(list, json_sprintf("the master is gone: workers serve for %llu s more, then drain", orphan_left_s(a)));
 	worker_problems(a, list);
-	if (image_settings(&a->image)->intercept && live_get(&a->live.head->intercepting) == 0)
+	if (image_settings(&a->image)->intercept.mode != INTERCEPT_NONE && live_get(&a->live.head->intercepting) == 0)
 		say(list, json_string("interception is configured, but its rules are not in"));
 	shed_problems(a, list);
 	if (lines > 0)
@@ -209,9 +209,9 @@ static json_t *problems_json(const struct agent *a)
 
 static json_t *interception_json(const struct agent *a)
 {
-	const struct image_settings *s = image_settings(&a->image);
+	const struct image_intercept *s = &image_settings(&a->image)->intercept;
 
-	return json_pack("{s:b, s:b, s:i, s:i}", "configured", (int)s->intercept,
+	return json_pack("{s:b, s:b, s:i, s:i}", "configured", s->mode != INTERCEPT_NONE,
 	    "in", live_get(&a->live.head->intercepting) != 0, "outbound_port", (int)s->outbound_port,
 	    "inbound_port", (int)s->inbound_port);
 }

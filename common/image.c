@@ -25,6 +25,8 @@ static const struct {
 	[SECTION_ENDPOINTS] = { "endpoints", sizeof(struct image_endpoint) },
 	[SECTION_TURNS] = { "turns", sizeof(uint32_t) },
 	[SECTION_PORTS] = { "ports", sizeof(struct image_port_range) },
+	[SECTION_PREFIXES] = { "prefixes", sizeof(struct prefix) },
+	[SECTION_WORDS] = { "words", sizeof(uint32_t) },
 	[SECTION_ADDRESSES] = { "addresses", sizeof(struct addr) },
 	[SECTION_NAMES] = { "names", sizeof(struct image_name) },
 	[SECTION_TEXT] = { "text", 1 },
@@ -140,7 +142,8 @@ static const char *verify_listener(const struct image *i, uint32_t index)
 
 	if (!is_text(i, l->name) || !is_named(i, l->name_index, NAME_LISTENER) || !one_of(i, SECTION_WHERE, l->where))
 		return "name";
-	if (!in_range(i, SECTION_BINDS, l->first_bind, l->bind_count) || l->bind_count == 0)
+	if (!in_range(i, SECTION_BINDS, l->first_bind, l->bind_count) ||
+	    (l->bind_count == 0 && l->kind != LISTENER_VIRTUAL_INBOUND))
 		return "binds";
 	if (!in_range(i, SECTION_CHAINS, l->first_chain, l->chain_count))
 		return "chains";
@@ -254,6 +257,18 @@ static const char *verify_port(const struct image *i, uint32_t index)
 	return r->first != 0 && r->first <= r->last ? NULL : "range";
 }
 
+static const char *verify_prefix(const struct image *i, uint32_t index)
+{
+	const struct prefix *p = image_prefix(i, index);
+
+	return is_prefix(p) && p->family != 0 ? NULL : "prefix";
+}
+
+static const char *verify_word(const struct image *i, uint32_t index)
+{
+	return is_text(i, *image_word(i, index)) ? NULL : "text";
+}
+
 static const char *verify_name(const struct image *i, uint32_t index)
 {
 	const struct image_name *n = image_name(i, index);
@@ -284,7 +299,7 @@ static const struct {
 	{ SECTION_CHAINS, verify_chain }, { SECTION_FILTERS, verify_filter }, { SECTION_TCP_PROXIES, verify_tcp_proxy },
 	{ SECTION_TARGETS, verify_target },
 	{ SECTION_CLUSTERS, verify_cluster }, { SECTION_ENDPOINTS, verify_endpoint }, { SECTION_PORTS, verify_port },
-	{ SECTION_ADDRESSES, verify_address }, { SECTION_NAMES, verify_name }, { SECTION_SLOTS, verify_slot }, { SECTION_WHERE, verify_where },
+	{ SECTION_PREFIXES, verify_prefix }, { SECTION_WORDS, verify_word }, { SECTION_ADDRESSES, verify_address }, { SECTION_NAMES, verify_name }, { SECTION_SLOTS, verify_slot }, { SECTION_WHERE, verify_where },
 };
 
 /* The sections lie one after the other, within the image, none over another. */
@@ -303,6 +318,35 @@ static int verify_spans(const struct image *i, struct err *e)
 	return 0;
 }
 
+static bool has_ranges(const struct image *i, enum image_section s, const struct image_range *first, const struct image_range *last)
+{
+	for (; first <= last; first++) {
+		if (!in_range(i, s, first->first, first->count))
+			return false;
+	}
+	return true;
+}
+
+static const char *verify_intercept(const struct image *i, const struct image_intercept *n)
+{
+	if (n->mode > INTERCEPT_TPROXY || n->iptables > IPTABLES_LEGACY || n->on_exit > ON_EXIT_BLOCK ||
+	    n->inbound_sources > INBOUND_SOURCES_MAX || (n->mode != INTERCEPT_NONE && !n->configured))
+		return "enum";
+	if (n->configured && (n->outbound_port == 0 || n->outbound_last < n->outbound_port || n->inbound_port == 0 ||
+	    n->inbound_sources == 0))
+		return "virtual ports";
+	if (intercept_has_one_port(n) && (!one_of(i, SECTION_LISTENERS, n->inbound_listener) ||
+	    image_listener(i, n->inbound_listener)->kind != LISTENER_VIRTUAL_INBOUND))
+		return "inbound listener";
+	if (n->mode == INTERCEPT_TPROXY && (n->tproxy_mark == 0 || n->tproxy_table == 0))
+		return "mark";
+	if (!has_ranges(i, SECTION_PORTS, &n->include_inbound, &n->exclude_outbound))
+		return "ports";
+	if (!has_ranges(i, SECTION_PREFIXES, &n->include_ranges, &n->exclude_ranges))
+		return "prefixes";
+	return has_ranges(i, SECTION_WORDS, &n->exclude_interfaces, &n->exclude_groups) ? NULL : "words";
+}
+
 static const char *verify_settings(const struct image *i)
 {
 	const struct image_settings *s = image_settings(i);
@@ -314,14 +358,9 @@ static const char *verify_settings(const struct image *i)
 		return "workers";
 	if (!in_range(i, SECTION_ADDRESSES, s->first_address, s->address_count))
 		return "addresses";
-	if (!in_range(i, SECTION_PORTS, s->first_exclude_inbound, s->exclude_inbound_count) ||
-	    !in_range(i, SECTION_PORTS, s->first_exclude_outbound, s->exclude_outbound_count))
-		return "ports";
-	if (s->outbound_traffic_policy > POLICY_REGISTRY_ONLY || s->intercept > 1 || s->on_exit > ON_EXIT_BLOCK)
+	if (s->outbound_traffic_policy > POLICY_REGISTRY_ONLY)
 		return "enum";
-	if (s->intercept && (s->outbound_port == 0 || s->inbound_port == 0))
-		return "virtual ports";
-	return NULL;
+	return verify_intercept(i, &s->intercept);
 }
 
 /* A full table would make a look-up of what is not there walk all of it; it ends all the same. */

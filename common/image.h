@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 #define IMAGE_MAGIC	0x0001676d69687365u		/* "eshimg" and the byte order */
-#define IMAGE_LAYOUT	2u				/* raised with every change to a record */
+#define IMAGE_LAYOUT	3u				/* raised with every change to a record */
 #define IMAGE_SIZE_MAX	(256u << 20)			/* bytes */
 #define IMAGE_NONE	UINT32_MAX			/* no such index */
 
@@ -36,7 +36,9 @@ enum image_section {
 	SECTION_CLUSTERS,	/* struct image_cluster, sorted by name */
 	SECTION_ENDPOINTS,	/* struct image_endpoint, for each cluster together */
 	SECTION_TURNS,		/* uint32_t: index of an endpoint, for each cluster in the order of image_cluster */
-	SECTION_PORTS,		/* struct image_port_range: what interception leaves alone */
+	SECTION_PORTS,		/* struct image_port_range: of interception, as the next two */
+	SECTION_PREFIXES,	/* struct prefix */
+	SECTION_WORDS,		/* uint32_t: offsets of texts: names of interfaces, users, groups */
 	SECTION_ADDRESSES,	/* struct addr: node.addresses */
 	SECTION_NAMES,		/* struct image_name: what has a row in `live` */
 	SECTION_TEXT,		/* bytes */
@@ -51,6 +53,49 @@ struct image_span {
 	uint32_t count;		/* records (TEXT, WHERE_TEXT: bytes) */
 };
 
+struct image_range {
+	uint32_t first, count;
+};
+
+enum image_intercept_mode { INTERCEPT_NONE, INTERCEPT_REDIRECT, INTERCEPT_TPROXY };
+enum image_iptables { IPTABLES_AUTO, IPTABLES_NFT, IPTABLES_LEGACY };
+
+/* What becomes of the rules when the master is gone and no worker lives (meshd --post-stop). */
+enum image_on_exit { ON_EXIT_BYPASS, ON_EXIT_BLOCK };
+
+#define INBOUND_SOURCES_MAX 16
+
+/*
+ * intercept = { }: the virtual listeners and the rules that lead to them.  All nought where there is none.
+ * An owner is a name, a number, or "first-last" of numbers.
+ */
+struct image_intercept {
+	uint8_t configured;		/* bool: there are virtual listeners */
+	uint8_t mode;			/* enum image_intercept_mode; NONE: somebody else sets the rules */
+	uint8_t manual;			/* bool: rules come in when they are asked for, not by themselves */
+	uint8_t iptables;		/* enum image_iptables */
+	uint8_t on_exit;		/* enum image_on_exit */
+	uint8_t exclude_dns;		/* bool: port 53 is left alone */
+	uint8_t drop_invalid;		/* bool: packets that connection tracking calls INVALID are dropped */
+	uint8_t inbound_sources;	/* from 127.0.0.6 and ::6 upwards, of connections to the application beside us */
+	uint8_t every_inbound_port, every_outbound_range;	/* bool: "*"; else the lists below */
+	uint8_t every_user, every_group;
+	uint16_t outbound_port, outbound_last;	/* of the virtual outbound listener, which binds all from one to the other */
+	uint16_t inbound_port;			/* of the virtual inbound one; the outbound one's: one for both directions */
+	uint16_t zero;
+	uint32_t inbound_listener;	/* where one port serves both: what goes to an address of ours goes to this listener */
+	uint32_t tproxy_mark, tproxy_table;
+	struct image_range include_inbound, exclude_inbound, include_outbound, exclude_outbound;	/* SECTION_PORTS */
+	struct image_range include_ranges, exclude_ranges;						/* SECTION_PREFIXES */
+	struct image_range exclude_interfaces, guest_interfaces;					/* SECTION_WORDS */
+	struct image_range include_users, exclude_users, include_groups, exclude_groups;
+};
+
+static inline bool intercept_has_one_port(const struct image_intercept *i)
+{
+	return i->configured && i->inbound_port == i->outbound_port;
+}
+
 /* What belongs to the process as a whole.  Times are milliseconds, texts offsets in SECTION_TEXT. */
 struct image_settings {
 	uint32_t node_id;
@@ -62,16 +107,9 @@ struct image_settings {
 	uint32_t orphan_timeout_ms;		/* workers whose master is gone serve this long, then drain */
 	uint32_t max_connections;		/* from clients, over all workers; 0: none */
 	uint32_t first_address, address_count;	/* SECTION_ADDRESSES */
-	uint16_t intercept;			/* bool: rules are set */
-	uint16_t outbound_port, inbound_port;	/* the virtual listeners' */
-	uint8_t outbound_traffic_policy;	/* enum image_policy */
-	uint8_t on_exit;			/* enum image_on_exit */
-	uint32_t first_exclude_inbound, exclude_inbound_count;		/* SECTION_PORTS */
-	uint32_t first_exclude_outbound, exclude_outbound_count;
+	uint32_t outbound_traffic_policy;	/* enum image_policy */
+	struct image_intercept intercept;
 };
-
-/* What becomes of the rules when the master is gone and no worker lives (meshd --post-stop). */
-enum image_on_exit { ON_EXIT_BYPASS, ON_EXIT_BLOCK };
 
 enum image_policy { POLICY_ALLOW_ANY, POLICY_REGISTRY_ONLY };
 
@@ -94,7 +132,8 @@ enum image_listener_kind {
 	LISTENER_VIRTUAL_INBOUND,	/* binds; its own chains match the original destination */
 };
 
-/* Binds, matches and chains of a listener begin where those of the listener before it end. */
+/* Binds, matches and chains of a listener begin where those of the listener before it end.  A virtual inbound one may
+ * bind nothing, where the outbound one binds its port. */
 struct image_listener {
 	uint32_t name;
 	uint32_t name_index;		/* SECTION_NAMES, and so SLOTS */
@@ -267,6 +306,8 @@ IMAGE_ACCESSOR(turn, uint32_t, SECTION_TURNS)
 IMAGE_ACCESSOR(cluster, struct image_cluster, SECTION_CLUSTERS)
 IMAGE_ACCESSOR(endpoint, struct image_endpoint, SECTION_ENDPOINTS)
 IMAGE_ACCESSOR(port_range, struct image_port_range, SECTION_PORTS)
+IMAGE_ACCESSOR(prefix, struct prefix, SECTION_PREFIXES)
+IMAGE_ACCESSOR(word, uint32_t, SECTION_WORDS)
 IMAGE_ACCESSOR(address, struct addr, SECTION_ADDRESSES)
 IMAGE_ACCESSOR(name, struct image_name, SECTION_NAMES)
 IMAGE_ACCESSOR(where, struct image_where, SECTION_WHERE)

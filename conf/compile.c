@@ -205,7 +205,7 @@ static int by_first(const void *a, const void *b)
 }
 
 /* Sorted, and those that touch made one. */
-static void add_ports(struct compiler *c, const struct list *l, uint32_t *first_r, uint32_t *count_r)
+static void add_ports(struct compiler *c, const struct list *l, struct image_range *to)
 {
 	struct image_port_range *r = arena_alloc(&c->arena, l->count, sizeof(*r));
 	uint32_t n = 0;
@@ -220,10 +220,23 @@ static void add_ports(struct compiler *c, const struct list *l, uint32_t *first_
 		else if (r[i].last > r[n - 1].last)
 			r[n - 1].last = r[i].last;
 	}
-	*first_r = count_of(c, SECTION_PORTS);
-	*count_r = n;
+	*to = (struct image_range){ count_of(c, SECTION_PORTS), n };
 	for (uint32_t i = 0; i < n; i++)
 		push(c, SECTION_PORTS, &r[i]);
+}
+
+static void add_intercept(struct compiler *c, const struct intercept *i, struct image_intercept *to)
+{
+	to->configured = 1;
+	to->mode = (uint8_t)i->mode;
+	to->on_exit = (uint8_t)i->on_exit;
+	to->outbound_port = to->outbound_last = (uint16_t)i->outbound_port;
+	to->inbound_port = (uint16_t)i->inbound_port;
+	to->inbound_listener = IMAGE_NONE;
+	to->inbound_sources = 1;
+	to->every_inbound_port = to->every_outbound_range = to->every_user = to->every_group = 1;
+	add_ports(c, &i->exclude_inbound, &to->exclude_inbound);
+	add_ports(c, &i->exclude_outbound, &to->exclude_outbound);
 }
 
 static void add_settings(struct compiler *c)
@@ -245,14 +258,8 @@ static void add_settings(struct compiler *c)
 	s->address_count = f->node->addresses.count;
 	for (uint32_t i = 0; i < s->address_count; i++)
 		push(c, SECTION_ADDRESSES, &LIST_AT(f->node->addresses, struct addr_item, i)->addr);
-	if (f->intercept == NULL)
-		return;
-	s->intercept = f->intercept->mode == INTERCEPT_REDIRECT;
-	s->on_exit = (uint8_t)f->intercept->on_exit;
-	s->outbound_port = (uint16_t)f->intercept->outbound_port;
-	s->inbound_port = (uint16_t)f->intercept->inbound_port;
-	add_ports(c, &f->intercept->exclude_inbound, &s->first_exclude_inbound, &s->exclude_inbound_count);
-	add_ports(c, &f->intercept->exclude_outbound, &s->first_exclude_outbound, &s->exclude_outbound_count);
+	if (f->intercept != NULL)
+		add_intercept(c, f->intercept, &s->intercept);
 }
 
 static void add_lookup(struct compiler *c)

@@ -63,8 +63,6 @@ struct node {
 	struct list addresses;
 };
 
-enum intercept_mode { INTERCEPT_NONE, INTERCEPT_REDIRECT };
-
 struct intercept {
 	struct origin origin;
 	uint64_t mode, outbound_port, inbound_port, on_exit;

@@ -256,7 +256,7 @@ static void carry_out(struct client *c, const struct control_request *q)
 		c->ticket = reload_request(m->reload);
 		return;
 	case CONTROL_INTERCEPT_APPLY:
-		if (!m->fixed.intercept)
+		if (m->fixed.intercept.mode == INTERCEPT_NONE)
 			answer(c, false, "the configuration sets no rules (intercept.mode)", -1);
 		else if (m->phase != PHASE_RUNNING)
 			answer(c, false, "meshd is not ready yet", -1);

@@ -136,7 +136,7 @@ int master_set_up(struct master *m, const struct image *i, struct err *e)
 
 	if (fixed_read(&m->fixed, i, &why) == -1)
 		return err_set(e, "%s: %s", m->options.file, why.text);
-	if (rundir_open(m, e) == -1 || (m->fixed.intercept && sole_claim(&m->sole_fd, e) == -1))
+	if (rundir_open(m, e) == -1 || (m->fixed.intercept.mode != INTERCEPT_NONE && sole_claim(&m->sole_fd, e) == -1))
 		return -1;
 	m->workers = wanted != 0 && wanted <= LIVE_WORKERS_MAX ? wanted : cpus_usable(LIVE_WORKERS_MAX);
 	if (make_live(m, e) == -1 || make_children(m, e) == -1 || make_sockets(m, e) == -1 ||
@@ -162,15 +162,15 @@ int master_begin(struct master *m, struct err *e)
 static void read_rules(const struct master *m, struct rules *r)
 {
 	const struct image *i = generation_image(m->generations);
-	const struct image_settings *s = image_settings(i);
+	const struct image_intercept *n = &image_settings(i)->intercept;
 
 	*r = (struct rules){
 		.worker_uid = m->fixed.worker_uid, .agent_uid = m->fixed.agent_uid,
-		.outbound_port = s->outbound_port, .inbound_port = s->inbound_port,
-		.exclude_inbound = image_port_range(i, s->first_exclude_inbound),
-		.exclude_inbound_count = s->exclude_inbound_count,
-		.exclude_outbound = image_port_range(i, s->first_exclude_outbound),
-		.exclude_outbound_count = s->exclude_outbound_count,
+		.outbound_port = n->outbound_port, .inbound_port = n->inbound_port,
+		.exclude_inbound = image_port_range(i, n->exclude_inbound.first),
+		.exclude_inbound_count = n->exclude_inbound.count,
+		.exclude_outbound = image_port_range(i, n->exclude_outbound.first),
+		.exclude_outbound_count = n->exclude_outbound.count,
 	};
 }
 
@@ -225,7 +225,7 @@ static void run_now(struct master *m)
 	m->phase = PHASE_RUNNING;
 	m->rules_left = false;
 	alarm_unset(&m->loop, &m->limit);
-	rundir_mark(m, image_settings(generation_image(m->generations))->on_exit);
+	rundir_mark(m, image_settings(generation_image(m->generations))->intercept.on_exit);
 	log_notice("ready: %u worker%s%s", m->workers, m->workers == 1 ? "" : "s",
 	    intercept_is_applied(m->intercept) ? ", interception rules are in" : "");
 	notify_ready("running, generation %llu", (unsigned long long)generation_number(m->generations));
@@ -255,7 +255,7 @@ static void workers_are_ready(struct master *m)
 		master_fail_start(m, e.text);
 		return;
 	}
-	if (m->fixed.intercept) {
+	if (m->fixed.intercept.mode != INTERCEPT_NONE) {
 		if (master_apply_rules(m, first_rules_done, m, &e) == -1)
 			master_fail_start(m, e.text);
 	} else if (m->rules_left) {

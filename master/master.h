@@ -49,7 +49,7 @@ struct fixed {
 	char user[64], agent_user[64], admin_group[64];
 	char runtime_dir[PATH_MAX];
 	uint32_t workers_wanted;	/* as configured: 0 is one for each core */
-	uint16_t intercept, outbound_port, inbound_port;
+	struct image_intercept intercept;	/* what of it only a restart changes; the ranges are of no image */
 	uid_t worker_uid, agent_uid;
 	gid_t admin_gid;
 };

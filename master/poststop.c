@@ -46,7 +46,7 @@ static void read_settings(const struct options *o, struct fixed *f, enum image_o
 	} else if (image_map(fd, &i, &e) == 0) {
 		if (image_verify(&i, &e) == 0) {
 			snprintf(f->runtime_dir, sizeof(f->runtime_dir), "%s", image_text(&i, image_settings(&i)->runtime_dir));
-			*on_exit_r = image_settings(&i)->on_exit;
+			*on_exit_r = image_settings(&i)->intercept.on_exit;
 		}
 		image_unmap(&i);
 	}

@@ -78,6 +78,7 @@ static int check_fixed(const struct master *m, const struct image *i, struct err
 {
 	const struct image_settings *s = image_settings(i);
 	const struct fixed *f = &m->fixed;
+	const struct image_intercept *new = &s->intercept, *old = &f->intercept;
 	const struct {
 		const char *key;
 		bool same;
@@ -87,9 +88,15 @@ static int check_fixed(const struct master *m, const struct image *i, struct err
 		{ "agent_user", strcmp(image_text(i, s->agent_user), f->agent_user) == 0 },
 		{ "admin_group", strcmp(image_text(i, s->admin_group), f->admin_group) == 0 },
 		{ "runtime_dir", strcmp(image_text(i, s->runtime_dir), f->runtime_dir) == 0 },
-		{ "intercept.mode", s->intercept == f->intercept },
-		{ "intercept.outbound_port", s->outbound_port == f->outbound_port },
-		{ "intercept.inbound_port", s->inbound_port == f->inbound_port },
+		{ "intercept", new->configured == old->configured },
+		{ "intercept.mode", new->mode == old->mode },
+		{ "intercept.apply", new->manual == old->manual },
+		{ "intercept.iptables", new->iptables == old->iptables },
+		{ "intercept.outbound_port", new->outbound_port == old->outbound_port && new->outbound_last == old->outbound_last },
+		{ "intercept.inbound_port", new->inbound_port == old->inbound_port },
+		{ "intercept.inbound_sources", new->inbound_sources == old->inbound_sources },
+		{ "intercept.tproxy_mark", new->tproxy_mark == old->tproxy_mark },
+		{ "intercept.tproxy_route_table", new->tproxy_table == old->tproxy_table },
 	};
 
 	e->text[0] = '\0';
@@ -118,21 +125,59 @@ static int set_up(struct master *m, int image_fd, struct err *e)
 	return r;
 }
 
-static bool same_ports(const struct image *a, uint32_t first_a, uint32_t na, const struct image *b, uint32_t first_b,
-    uint32_t nb)
+/* Where each range of interception lies, and in which section. */
+static const struct {
+	size_t offset;
+	enum image_section section;
+} rule_ranges[] = {
+	{ offsetof(struct image_intercept, include_inbound), SECTION_PORTS },
+	{ offsetof(struct image_intercept, exclude_inbound), SECTION_PORTS },
+	{ offsetof(struct image_intercept, include_outbound), SECTION_PORTS },
+	{ offsetof(struct image_intercept, exclude_outbound), SECTION_PORTS },
+	{ offsetof(struct image_intercept, include_ranges), SECTION_PREFIXES },
+	{ offsetof(struct image_intercept, exclude_ranges), SECTION_PREFIXES },
+	{ offsetof(struct image_intercept, exclude_interfaces), SECTION_WORDS },
+	{ offsetof(struct image_intercept, guest_interfaces), SECTION_WORDS },
+	{ offsetof(struct image_intercept, include_users), SECTION_WORDS },
+	{ offsetof(struct image_intercept, exclude_users), SECTION_WORDS },
+	{ offsetof(struct image_intercept, include_groups), SECTION_WORDS },
+	{ offsetof(struct image_intercept, exclude_groups), SECTION_WORDS },
+};
+
+static bool same_words(const struct image *a, uint32_t first_a, const struct image *b, uint32_t first_b, uint32_t n)
 {
-	return na == nb && (na == 0 ||
-	    memcmp(image_port_range(a, first_a), image_port_range(b, first_b), na * sizeof(struct image_port_range)) == 0);
+	for (uint32_t i = 0; i < n; i++) {
+		if (strcmp(image_text(a, *image_word(a, first_a + i)), image_text(b, *image_word(b, first_b + i))) != 0)
+			return false;
+	}
+	return true;
+}
+
+static bool same_range(const struct image *a, const struct image *b, size_t offset, enum image_section s)
+{
+	const struct image_range *x = (const void *)((const char *)&image_settings(a)->intercept + offset);
+	const struct image_range *y = (const void *)((const char *)&image_settings(b)->intercept + offset);
+	size_t size = image_record_size(s);
+
+	if (x->count != y->count || x->count == 0)
+		return x->count == y->count;
+	if (s == SECTION_WORDS)
+		return same_words(a, x->first, b, y->first, x->count);
+	return memcmp((const char *)image_section(a, s) + x->first * size, (const char *)image_section(b, s) + y->first * size,
+	    x->count * size) == 0;
 }
 
 static bool rules_change(const struct image *old, const struct image *new)
 {
-	const struct image_settings *o = image_settings(old), *n = image_settings(new);
+	const struct image_intercept *o = &image_settings(old)->intercept, *n = &image_settings(new)->intercept;
 
-	return !same_ports(old, o->first_exclude_inbound, o->exclude_inbound_count,
-	    new, n->first_exclude_inbound, n->exclude_inbound_count) ||
-	    !same_ports(old, o->first_exclude_outbound, o->exclude_outbound_count,
-	    new, n->first_exclude_outbound, n->exclude_outbound_count);
+	for (size_t i = 0; i < sizeof(rule_ranges) / sizeof(rule_ranges[0]); i++) {
+		if (!same_range(old, new, rule_ranges[i].offset, rule_ranges[i].section))
+			return true;
+	}
+	return o->exclude_dns != n->exclude_dns || o->drop_invalid != n->drop_invalid ||
+	    o->every_inbound_port != n->every_inbound_port || o->every_outbound_range != n->every_outbound_range ||
+	    o->every_user != n->every_user || o->every_group != n->every_group;
 }
 
 /* Everything that can fail, in an order in which each step can be taken back. */
@@ -171,7 +216,7 @@ fail:
 
 static void tell_all(struct master *m)
 {
-	rundir_mark(m, image_settings(generation_image(m->generations))->on_exit);
+	rundir_mark(m, image_settings(generation_image(m->generations))->intercept.on_exit);
 	workers_tell(m);
 	child_tell(&m->agent);
 }

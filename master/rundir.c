@@ -67,8 +67,6 @@ int fixed_read(struct fixed *f, const struct image *i, struct err *e)
 		return -1;
 	f->workers_wanted = s->workers;
 	f->intercept = s->intercept;
-	f->outbound_port = s->outbound_port;
-	f->inbound_port = s->inbound_port;
 	if (find_user("user", f->user, &f->worker_uid, e) == -1 ||
 	    find_user("agent_user", f->agent_user, &f->agent_uid, e) == -1)
 		return -1;

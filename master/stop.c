@@ -136,7 +136,7 @@ void master_give_up(struct master *m, const char *why)
 	log_error("%s", why);
 	m->exit_status = 1;
 	if (intercept_is_present(m->intercept) &&
-	    image_settings(generation_image(m->generations))->on_exit == ON_EXIT_BLOCK) {
+	    image_settings(generation_image(m->generations))->intercept.on_exit == ON_EXIT_BLOCK) {
 		m->keep_rules = m->rules_left = true;
 		log_notice("interception rules are left in (intercept.on_exit is \"block\"): what they catch fails");
 	}

@@ -134,6 +134,8 @@ static void put_clusters(struct build *b)
 	put(b, SECTION_ENDPOINTS, endpoints, 2);
 	put(b, SECTION_TURNS, turns, 4);
 	put(b, SECTION_PORTS, "", 0);
+	put(b, SECTION_PREFIXES, "", 0);
+	put(b, SECTION_WORDS, "", 0);
 	put(b, SECTION_ADDRESSES, "", 0);
 }
 
@@ -179,7 +181,8 @@ int fixture_image_orphan(unsigned drain_time_ms, unsigned orphan_timeout_ms)
 	b->head->settings = (struct image_settings){
 		.node_id = put_text(b, "node-1"), .user = put_text(b, "nobody"), .agent_user = put_text(b, "nobody"),
 		.drain_time_ms = drain_time_ms, .orphan_timeout_ms = orphan_timeout_ms, .max_connections = 5000,
-		.intercept = 1, .outbound_port = 15001, .inbound_port = 15006,
+		.intercept = { .configured = 1, .mode = INTERCEPT_REDIRECT, .outbound_port = 15001, .outbound_last = 15001,
+		    .inbound_port = 15006, .inbound_listener = IMAGE_NONE, .inbound_sources = 1 },
 	};
 	put_listeners(b);
 	put_chains(b);

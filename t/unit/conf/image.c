@@ -151,6 +151,12 @@ static void walk_listener(const struct image *i, const struct image_listener *l)
 		at(i, SECTION_CHAINS, l->first_chain + k);
 }
 
+static void ranged(const struct image *i, enum image_section s, const struct image_range *r)
+{
+	for (uint32_t k = 0; k < r->count; k++)
+		at(i, s, r->first + k);
+}
+
 static void walk_settings(const struct image *i)
 {
 	const struct image_settings *s = image_settings(i);
@@ -160,10 +166,12 @@ static void walk_settings(const struct image *i)
 		text(i, texts[k]);
 	for (uint32_t k = 0; k < s->address_count; k++)
 		at(i, SECTION_ADDRESSES, s->first_address + k);
-	for (uint32_t k = 0; k < s->exclude_inbound_count; k++)
-		at(i, SECTION_PORTS, s->first_exclude_inbound + k);
-	for (uint32_t k = 0; k < s->exclude_outbound_count; k++)
-		at(i, SECTION_PORTS, s->first_exclude_outbound + k);
+	for (const struct image_range *r = &s->intercept.include_inbound; r <= &s->intercept.exclude_outbound; r++)
+		ranged(i, SECTION_PORTS, r);
+	for (const struct image_range *r = &s->intercept.include_ranges; r <= &s->intercept.exclude_ranges; r++)
+		ranged(i, SECTION_PREFIXES, r);
+	for (const struct image_range *r = &s->intercept.exclude_interfaces; r <= &s->intercept.exclude_groups; r++)
+		ranged(i, SECTION_WORDS, r);
 	cr_assert_leq(s->workers, LIVE_WORKERS_MAX);
 	cr_assert_eq(*image_text(i, 0), '\0');
 }

@@ -235,7 +235,7 @@ Test(turns, a_service_passes_on_what_it_has)
 	cr_assert_eq(found, 2);
 	cr_assert_eq(image_settings(i)->max_connections, 5);
 	cr_assert_eq(image_settings(i)->orphan_timeout_ms, 0);
-	cr_assert_eq(image_settings(i)->on_exit, ON_EXIT_BLOCK);
+	cr_assert_eq(image_settings(i)->intercept.on_exit, ON_EXIT_BLOCK);
 	tried_free(&t);
 }
 

@@ -139,12 +139,24 @@ static void make_lookup(struct builder *b)
 	b->count[SECTION_LOOKUP] = size;
 }
 
-static void put_ports(struct builder *b, const struct image_port_range *r, uint32_t n, uint32_t *first_r, uint32_t *count_r)
+static void put_ports(struct builder *b, const struct image_port_range *r, uint32_t n, struct image_range *to)
 {
-	*first_r = b->count[SECTION_PORTS];
-	*count_r = n;
+	*to = (struct image_range){ b->count[SECTION_PORTS], n };
 	for (uint32_t i = 0; i < n; i++)
 		put(b, SECTION_PORTS, &r[i]);
+}
+
+static void put_intercept(struct builder *b, const struct sample *s, struct image_intercept *to)
+{
+	if (s->intercept == INTERCEPT_NONE)
+		return;
+	*to = (struct image_intercept){
+		.configured = 1, .mode = (uint8_t)s->intercept, .outbound_port = s->outbound_port, .outbound_last = s->outbound_port,
+		.inbound_port = s->inbound_port, .inbound_listener = IMAGE_NONE, .inbound_sources = 1, .every_inbound_port = 1,
+		.every_outbound_range = 1, .every_user = 1, .every_group = 1,
+	};
+	put_ports(b, s->exclude_inbound, s->exclude_inbound_count, &to->exclude_inbound);
+	put_ports(b, s->exclude_outbound, s->exclude_outbound_count, &to->exclude_outbound);
 }
 
 static void put_settings(struct builder *b, const struct sample *s, struct image_settings *to)
@@ -157,11 +169,7 @@ static void put_settings(struct builder *b, const struct sample *s, struct image
 	to->access_log = put_text(b, SECTION_TEXT, s->access_log);
 	to->workers = s->workers;
 	to->drain_time_ms = s->drain_time_ms;
-	to->intercept = s->intercept;
-	to->outbound_port = s->outbound_port;
-	to->inbound_port = s->inbound_port;
-	put_ports(b, s->exclude_inbound, s->exclude_inbound_count, &to->first_exclude_inbound, &to->exclude_inbound_count);
-	put_ports(b, s->exclude_outbound, s->exclude_outbound_count, &to->first_exclude_outbound, &to->exclude_outbound_count);
+	put_intercept(b, s, &to->intercept);
 }
 
 static int write_image(struct builder *b, struct image_head *h)
