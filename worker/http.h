@@ -111,7 +111,8 @@ struct http_head {
 	uint8_t method, form;
 	uint32_t method_at, method_len;
 	uint32_t target_at, target_len;		/* as received */
-	uint32_t path_at, path_len;		/* path and query; of an absolute form without a path nothing: see http_path() */
+	uint32_t path_at, path_len;		/* of the target without its query; may be empty: see http_path() */
+	uint32_t query_len;			/* follows the path, with its '?'; 0: none */
 	uint32_t authority_at, authority_len;	/* of the target where it has one, else Host's value; may be empty (1.0) */
 	bool https;				/* absolute form with the scheme https */
 	/* of a response */
@@ -157,8 +158,14 @@ void http_drop(struct http_head *, enum http_field_id);
 enum http_field_id http_field_id(const char *name, size_t len);
 /* Name of a number, in lower case; not of FIELD_OTHER. */
 struct http_span http_field_name(enum http_field_id);
-/* Path and query as they are routed and sent: "/" (OPTIONS: "*") where an absolute form has no path, RFC 9112 3.2.4. */
+/* Path without query, as it is routed and sent: "/" (OPTIONS: "*") where an absolute form has none, RFC 9112 3.2.4; of CONNECT empty. */
 struct http_span http_path(const struct http_head *);
+static inline struct http_span http_query(const struct http_head *h)
+{
+	return http_text(h, h->path_at + h->path_len, h->query_len);
+}
+/* RFC 9110 15's words for a status; empty where it has none. */
+struct http_span http_reason(unsigned status);
 static inline struct http_span http_authority(const struct http_head *h)
 {
 	return http_text(h, h->authority_at, h->authority_len);

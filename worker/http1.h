@@ -133,6 +133,8 @@ struct http1_body {
 	uint8_t state;
 };
 void http1_body_begin(struct http1_body *, struct http_framing);
+/* The next answer is BODY_END, whatever comes: true after the BODY_DATA that completes a LENGTH, or the last BODY_TRAILER. */
+bool http1_body_over(const struct http1_body *);
 enum http1_body_event http1_body_next(struct http1_body *, const char *bytes, size_t size, const struct http1_limits *, size_t *used_r,
     struct http_span *data_r, enum http1_bad *bad_r);
 /* The sender's side has ended: HTTP1_OK where that ends the body (CLOSE, or it was over), else BAD_CUT. */

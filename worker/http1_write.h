@@ -1,5 +1,5 @@
 /*
- * HTTP/1.1 heads as we send them, re-framed: nothing of how the other side delimited its message or treats its connection is
+ * HTTP/1.1 messages as we send them, re-framed: nothing of how the other side delimited its message or treats its connection is
  * passed on, only fields for all recipients; then one Content-Length or Transfer-Encoding, and Connection, of ours.
  * The caller brings the memory: http1_*_room() bytes are always enough.  Nothing fails.
  */
@@ -12,13 +12,18 @@ struct http1_send {
 	uint64_t declared;		/* responses without a body to HEAD, or 304: Content-Length to tell; UINT64_MAX: none */
 	const struct http_line *lines;	/* fields to add */
 	size_t line_count;
-	struct http_span path;		/* requests: in place of http_path(); at NULL: not */
+	struct http_span path;		/* requests: in place of path and query; at NULL: not */
 	struct http_span authority;	/* requests: in place of http_authority(); at NULL: not */
+	struct http_span upgrade;	/* Upgrade: this, with Connection: upgrade; at NULL: not */
 	bool close;			/* Connection: close */
 	bool keep_alive;		/* responses to HTTP/1.0: Connection: keep-alive */
-	bool upgrade;			/* Upgrade goes on, with Connection: upgrade */
 	bool trailers;			/* requests: TE: trailers, with Connection: te */
 };
+
+/*
+ * A head of our own (a local reply) is one whose bytes are NULL: method, target, status as set, no fields; a status without
+ * a reason gets http_reason()'s.
+ */
 
 /* At least as many bytes as the head takes. */
 size_t http1_head_room(const struct http_head *, const struct http1_send *);
