@@ -18,6 +18,8 @@
 #define N_LC(f, n, w) [LISTENER_C_##f] = n,
 #define N_HG(f, n, w) [CHAIN_G_##f] = n,
 #define N_HC(f, n, w) [CHAIN_C_##f] = n,
+#define N_TG(f, n, w) [HTTP_G_##f] = n,
+#define N_TC(f, n, w) [HTTP_C_##f] = n,
 #define N_CG(f, n, w) [CLUSTER_G_##f] = n,
 #define N_CC(f, n, w) [CLUSTER_C_##f] = n,
 #define N_WG(f, n, w) [WORKER_G_##f] = n,
@@ -34,6 +36,9 @@ static const struct row_names listener_names = {
 };
 static const struct row_names chain_names = {
 	CHAIN_NGAUGES, CHAIN_NCOUNTERS, { CHAIN_GAUGES(N_HG) }, { CHAIN_COUNTERS(N_HC) }
+};
+static const struct row_names http_names = {
+	HTTP_NGAUGES, HTTP_NCOUNTERS, { HTTP_GAUGES(N_TG) }, { HTTP_COUNTERS(N_TC) }
 };
 static const struct row_names cluster_names = {
 	CLUSTER_NGAUGES, CLUSTER_NCOUNTERS, { CLUSTER_GAUGES(N_CG) }, { CLUSTER_COUNTERS(N_CC) }
@@ -169,9 +174,13 @@ static void add_chains(struct stat_list *s, const struct agent *a)
 	for (uint32_t i = 0; i < image_count(&a->image, SECTION_CHAINS); i++) {
 		const struct image_chain *c = image_chain(&a->image, i);
 		const struct image_filter *f = image_filter(&a->image, c->first_filter + c->filter_count - 1);
-		const struct image_tcp_proxy *t = image_tcp_proxy(&a->image, f->index);
 
-		add_row(s, a, &chain_names, c->name_index, "tcp", image_text(&a->image, t->stat_prefix));
+		if (f->type == FILTER_HTTP)
+			add_row(s, a, &http_names, c->name_index, "http",
+			    image_text(&a->image, image_http(&a->image, f->index)->stat_prefix));
+		else
+			add_row(s, a, &chain_names, c->name_index, "tcp",
+			    image_text(&a->image, image_tcp_proxy(&a->image, f->index)->stat_prefix));
 	}
 }
 

@@ -20,6 +20,11 @@ static const struct {
 	[SECTION_CHAINS] = { "chains", sizeof(struct image_chain) },
 	[SECTION_FILTERS] = { "filters", sizeof(struct image_filter) },
 	[SECTION_TCP_PROXIES] = { "tcp_proxies", sizeof(struct image_tcp_proxy) },
+	[SECTION_HTTP_FILTERS] = { "http_filters", sizeof(struct image_http) },
+	[SECTION_ROUTE_CONFIGS] = { "route_configs", sizeof(struct image_route_config) },
+	[SECTION_DOMAINS] = { "domains", sizeof(struct image_domain) },
+	[SECTION_VHOSTS] = { "vhosts", sizeof(struct image_vhost) },
+	[SECTION_ROUTES] = { "routes", sizeof(struct image_route) },
 	[SECTION_TARGETS] = { "targets", sizeof(struct image_target) },
 	[SECTION_CLUSTERS] = { "clusters", sizeof(struct image_cluster) },
 	[SECTION_ENDPOINTS] = { "endpoints", sizeof(struct image_endpoint) },
@@ -117,6 +122,8 @@ static const char *verify_matches(const struct image *i, const struct image_list
 			return "match names a chain of another listener";
 		if (!is_prefix(&m->destination) || !is_prefix(&m->source))
 			return "prefix";
+		if (m->application >= APPLICATIONS)
+			return "application protocol";
 		if (k > 0 && match_compare(m - 1, m) >= 0)
 			return "matches are not in order";
 	}
@@ -187,17 +194,132 @@ static const char *verify_filter(const struct image *i, uint32_t index)
 {
 	const struct image_filter *f = image_filter(i, index);
 
-	return f->type == FILTER_TCP_PROXY && one_of(i, SECTION_TCP_PROXIES, f->index) ? NULL : "type";
+	switch (f->type) {
+	case FILTER_TCP_PROXY: return one_of(i, SECTION_TCP_PROXIES, f->index) ? NULL : "index";
+	case FILTER_HTTP: return one_of(i, SECTION_HTTP_FILTERS, f->index) ? NULL : "index";
+	default: return "type";
+	}
+}
+
+/* At least one, and one of them can be drawn. */
+static bool are_targets(const struct image *i, uint32_t first, uint32_t count)
+{
+	return in_range(i, SECTION_TARGETS, first, count) && count > 0 && image_target(i, first + count - 1)->upto > 0;
 }
 
 static const char *verify_tcp_proxy(const struct image *i, uint32_t index)
 {
 	const struct image_tcp_proxy *t = image_tcp_proxy(i, index);
 
-	if (!in_range(i, SECTION_TARGETS, t->first_target, t->target_count) || t->target_count == 0 ||
-	    image_target(i, t->first_target + t->target_count - 1)->upto == 0)
+	if (!are_targets(i, t->first_target, t->target_count))
 		return "targets";
 	return is_text(i, t->stat_prefix) && t->max_connect_attempts > 0 && t->max_connect_attempts <= UINT16_MAX ? NULL : "settings";
+}
+
+static const char *verify_http(const struct image *i, uint32_t index)
+{
+	const struct image_http *h = image_http(i, index);
+
+	if (!one_of(i, SECTION_ROUTE_CONFIGS, h->route_config))
+		return "route config";
+	if (!is_text(i, h->stat_prefix) || !is_text(i, h->server_name))
+		return "text";
+	if (h->max_request_line_bytes == 0 || h->max_request_headers_bytes == 0 || h->max_response_headers_bytes == 0 ||
+	    h->max_headers_count == 0 || h->max_pipelined_requests == 0)
+		return "limits";
+	return h->upgrades & ~(uint32_t)UPGRADES ? "upgrades" : NULL;
+}
+
+static uint32_t domain_count(const struct image_route_config *r)
+{
+	return r->exact_count + r->suffix_count + r->prefix_count;
+}
+
+/* As of listeners: none shares anything. */
+static bool route_config_follows(const struct image *i, uint32_t index)
+{
+	const struct image_route_config *r = image_route_config(i, index), *before = r - 1;
+
+	if (index == 0)
+		return r->first_domain == 0 && r->first_vhost == 0;
+	return r->first_domain == before->first_domain + domain_count(before) &&
+	    r->first_vhost == before->first_vhost + before->vhost_count;
+}
+
+static bool is_vhost_of(const struct image_route_config *r, uint32_t vhost)
+{
+	return vhost >= r->first_vhost && vhost - r->first_vhost < r->vhost_count;
+}
+
+static const char *verify_domains(const struct image *i, const struct image_route_config *r)
+{
+	const uint32_t ends[] = { r->exact_count, r->exact_count + r->suffix_count, domain_count(r) };
+	uint32_t k = 0;
+
+	for (unsigned kind = 0; kind < 3; kind++) {
+		for (uint32_t first = k; k < ends[kind]; k++) {
+			const struct image_domain *d = image_domain(i, r->first_domain + k);
+
+			if (!is_vhost_of(r, d->vhost))
+				return "domain of another route config";
+			if (k > first && match_domain_compare(i, kind == 0, d - 1, d) >= 0)
+				return "domains are not in order";
+		}
+	}
+	return NULL;
+}
+
+static const char *verify_route_config(const struct image *i, uint32_t index)
+{
+	const struct image_route_config *r = image_route_config(i, index);
+	uint32_t room = image_count(i, SECTION_DOMAINS);
+
+	if (!is_text(i, r->name))
+		return "name";
+	if (r->exact_count > room || r->suffix_count > room || r->prefix_count > room ||
+	    (uint64_t)r->first_domain + r->exact_count + r->suffix_count + r->prefix_count > room)
+		return "domains";
+	if (!in_range(i, SECTION_VHOSTS, r->first_vhost, r->vhost_count) ||
+	    (r->any_vhost != IMAGE_NONE && !is_vhost_of(r, r->any_vhost)))
+		return "virtual hosts";
+	if (!route_config_follows(i, index))
+		return "order";
+	return verify_domains(i, r);
+}
+
+/* So many bytes of text, and a nought. */
+static bool is_text_of(const struct image *i, uint32_t offset, uint32_t length)
+{
+	return (uint64_t)offset + length < image_count(i, SECTION_TEXT) && image_text(i, offset)[length] == '\0';
+}
+
+static const char *verify_domain(const struct image *i, uint32_t index)
+{
+	const struct image_domain *d = image_domain(i, index);
+
+	return d->length > 0 && d->length <= IMAGE_DOMAIN_MAX && is_text_of(i, d->text, d->length) ? NULL : "text";
+}
+
+static const char *verify_vhost(const struct image *i, uint32_t index)
+{
+	const struct image_vhost *v = image_vhost(i, index);
+
+	if (!is_text(i, v->name))
+		return "name";
+	if (!in_range(i, SECTION_ROUTES, v->first_route, v->route_count))
+		return "routes";
+	return v->first_route == (index == 0 ? 0 : v[-1].first_route + v[-1].route_count) ? NULL : "order";
+}
+
+static const char *verify_route(const struct image *i, uint32_t index)
+{
+	const struct image_route *r = image_route(i, index);
+
+	if (!is_text(i, r->name) || !is_text_of(i, r->text, r->length))
+		return "text";
+	if (!are_targets(i, r->first_target, r->target_count))
+		return "targets";
+	return r->kind == ROUTE_PREFIX ? NULL : "kind";
 }
 
 static const char *verify_target(const struct image *i, uint32_t index)
@@ -297,7 +419,8 @@ static const struct {
 } verifiers[] = {
 	{ SECTION_BINDS, verify_bind }, { SECTION_LISTENERS, verify_listener }, { SECTION_LOOKUP, verify_lookup },
 	{ SECTION_CHAINS, verify_chain }, { SECTION_FILTERS, verify_filter }, { SECTION_TCP_PROXIES, verify_tcp_proxy },
-	{ SECTION_TARGETS, verify_target },
+	{ SECTION_HTTP_FILTERS, verify_http }, { SECTION_DOMAINS, verify_domain }, { SECTION_ROUTE_CONFIGS, verify_route_config },
+	{ SECTION_VHOSTS, verify_vhost }, { SECTION_ROUTES, verify_route }, { SECTION_TARGETS, verify_target },
 	{ SECTION_CLUSTERS, verify_cluster }, { SECTION_ENDPOINTS, verify_endpoint }, { SECTION_PORTS, verify_port },
 	{ SECTION_PREFIXES, verify_prefix }, { SECTION_WORDS, verify_word }, { SECTION_ADDRESSES, verify_address }, { SECTION_NAMES, verify_name }, { SECTION_SLOTS, verify_slot }, { SECTION_WHERE, verify_where },
 };

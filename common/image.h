@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 #define IMAGE_MAGIC	0x0001676d69687365u		/* "eshimg" and the byte order */
-#define IMAGE_LAYOUT	3u				/* raised with every change to a record */
+#define IMAGE_LAYOUT	4u				/* raised with every change to a record */
 #define IMAGE_SIZE_MAX	(256u << 20)			/* bytes */
 #define IMAGE_NONE	UINT32_MAX			/* no such index */
 
@@ -32,7 +32,12 @@ enum image_section {
 	SECTION_CHAINS,		/* struct image_chain */
 	SECTION_FILTERS,	/* struct image_filter */
 	SECTION_TCP_PROXIES,	/* struct image_tcp_proxy */
-	SECTION_TARGETS,	/* struct image_target, for each tcp_proxy together */
+	SECTION_HTTP_FILTERS,		/* struct image_http */
+	SECTION_ROUTE_CONFIGS,	/* struct image_route_config, sorted by name */
+	SECTION_DOMAINS,	/* struct image_domain, for each route config in the order of match_domain_compare() */
+	SECTION_VHOSTS,		/* struct image_vhost, for each route config together */
+	SECTION_ROUTES,		/* struct image_route, for each virtual host together, in the order in which they are tried */
+	SECTION_TARGETS,	/* struct image_target, for each tcp_proxy and route together */
 	SECTION_CLUSTERS,	/* struct image_cluster, sorted by name */
 	SECTION_ENDPOINTS,	/* struct image_endpoint, for each cluster together */
 	SECTION_TURNS,		/* uint32_t: index of an endpoint, for each cluster in the order of image_cluster */
@@ -144,10 +149,11 @@ struct image_listener {
 	uint32_t max_connections;	/* over all workers; 0: none */
 	uint32_t buffer_limit_bytes;	/* per_connection_buffer_limit_bytes, of each direction of a connection */
 	uint32_t backlog;
+	uint32_t filters_timeout_ms;	/* listener_filters_timeout: for the bytes that decide a chain; 0: for ever */
 	uint8_t kind;			/* enum image_listener_kind */
 	uint8_t direction;		/* enum image_direction */
 	uint8_t protocol;		/* 0: TCP; later others */
-	uint8_t zero[5];
+	uint8_t zero[1];
 };
 
 struct image_bind {
@@ -156,16 +162,25 @@ struct image_bind {
 	uint32_t zero;
 };
 
+/* What the first bytes of a connection are. */
+enum image_application {
+	APPLICATION_ANY,	/* of a match: whatever they are; of a connection: nothing that is known here, or not known yet */
+	APPLICATION_HTTP10,	/* "http/1.0" */
+	APPLICATION_HTTP11,	/* "http/1.1" */
+	APPLICATIONS
+};
+
 /*
- * One (port, destination, source) that selects a chain.  Sorted within a listener: port descending, so that "any" (0)
- * comes last; then destination prefix: longer first, then by address; then source prefix: longer first, then by
- * address.  bits = 0 with family 0: any.
+ * One (port, destination, application protocol, source) that selects a chain.  Sorted within a listener: port
+ * descending, so that "any" (0) comes last; then destination prefix: longer first, then by address; then application
+ * protocol, any last; then source prefix: longer first, then by address.  bits = 0 with family 0: any.
  */
 struct image_match {
 	struct prefix destination;
 	struct prefix source;
 	uint16_t port;
-	uint16_t zero;
+	uint8_t application;		/* enum image_application */
+	uint8_t zero;
 	uint32_t chain;
 };
 
@@ -177,7 +192,7 @@ struct image_chain {
 	uint32_t zero;
 };
 
-enum image_filter_type { FILTER_TCP_PROXY };
+enum image_filter_type { FILTER_TCP_PROXY, FILTER_HTTP };
 
 struct image_filter {
 	uint32_t type;			/* enum image_filter_type */
@@ -192,7 +207,71 @@ struct image_tcp_proxy {
 	uint64_t max_duration_ms;		/* max_downstream_connection_duration; 0: none */
 };
 
-/* One cluster of a tcp_proxy.  `upto` is the sum of the weights to here: a number drawn below the last one's `upto`
+/* Bits of image_http.upgrades. */
+enum image_upgrade { UPGRADE_WEBSOCKET = 1, UPGRADE_CONNECT = 2, UPGRADES = 3 };
+
+/* Envoy's http_connection_manager.  Times are milliseconds, 0: none unless it says otherwise; texts offsets. */
+struct image_http {
+	uint32_t route_config;			/* SECTION_ROUTE_CONFIGS */
+	uint32_t stat_prefix;
+	uint32_t server_name;			/* of the field "server" in answers */
+	uint32_t xff_num_trusted_hops;
+	uint32_t max_request_line_bytes;	/* past it: 414 */
+	uint32_t max_request_headers_bytes;	/* past it: 431 */
+	uint32_t max_response_headers_bytes;	/* past it: 502 */
+	uint32_t max_headers_count;		/* of either head, trailers counted by themselves */
+	uint32_t max_requests_per_connection;	/* 0: any number */
+	uint32_t max_pipelined_requests;	/* at least 1: that wait; further ones are not read */
+	uint32_t request_headers_timeout_ms;
+	uint32_t delayed_close_timeout_ms;	/* for the peer to take the last answer and end; 0: closed at once */
+	uint32_t drain_timeout_ms;		/* from the decision to end a connection to its end when it is idle */
+	uint32_t upgrades;			/* enum image_upgrade, or-ed */
+	uint64_t idle_timeout_ms;		/* of a connection without a request */
+	uint64_t stream_idle_timeout_ms;	/* of a request without a byte either way */
+	uint64_t request_timeout_ms;		/* for the whole of a request to come in */
+	uint64_t max_connection_duration_ms;
+	uint8_t generate_request_id, preserve_external_request_id, use_remote_address, normalize_path, accept_http_10;	/* bool */
+	uint8_t zero[3];
+};
+
+/*
+ * Virtual hosts and the domains that lead to them.  Domains, virtual hosts (and routes of those) of a route config
+ * begin where those of the one before it end.  Domains: `exact_count` exact ones, then `suffix_count` "*.suffix",
+ * then `prefix_count` "prefix.*".
+ */
+struct image_route_config {
+	uint32_t name;
+	uint32_t first_domain, exact_count, suffix_count, prefix_count;
+	uint32_t any_vhost;			/* the one of the domain "*"; IMAGE_NONE: none */
+	uint32_t first_vhost, vhost_count;
+};
+
+#define IMAGE_DOMAIN_MAX 255u		/* bytes */
+
+/* Exact ones are sorted by (hash, text), the others by length, longer first. */
+struct image_domain {
+	uint32_t text;			/* in lower case, without the asterisk: ".suffix", "prefix." */
+	uint32_t length;
+	uint32_t hash;			/* match_domain_hash() */
+	uint32_t vhost;			/* SECTION_VHOSTS, one of this route config */
+};
+
+struct image_vhost {
+	uint32_t name;
+	uint32_t first_route, route_count;
+};
+
+enum image_route_kind { ROUTE_PREFIX };
+
+struct image_route {
+	uint32_t name;			/* "": unnamed */
+	uint32_t kind;			/* enum image_route_kind */
+	uint32_t text, length;		/* what the path is compared with */
+	uint32_t first_target, target_count;	/* SECTION_TARGETS, at least one */
+	uint64_t timeout_ms;		/* from the end of the request to the end of the answer; 0: none */
+};
+
+/* One cluster of a tcp_proxy or a route.  `upto` is the sum of the weights to here: a number drawn below the last one's `upto`
  * chooses the first target that it is below of. */
 struct image_target {
 	uint32_t cluster;
@@ -212,8 +291,14 @@ struct image_cluster {
 	uint32_t max_connections;		/* over all workers; 0: none */
 	uint32_t connect_timeout_ms;
 	uint32_t buffer_limit_bytes;
+	/* of HTTP */
+	uint32_t max_pending_requests;		/* that wait for a connection, over all workers; 0: none */
+	uint32_t max_requests;			/* under way, over all workers; 0: none */
+	uint32_t max_requests_per_connection;	/* 0: none */
 	/* tcp(7): TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL; 0 leaves the system's value */
 	uint32_t keepalive_probes, keepalive_time_s, keepalive_interval_s;
+	uint64_t idle_timeout_ms;		/* of a kept HTTP connection without a request; 0: none */
+	uint64_t max_connection_duration_ms;	/* of an HTTP connection; 0: none */
 	uint8_t keepalive;		/* bool */
 	uint8_t type;			/* enum image_cluster_type */
 	uint8_t balancer;		/* enum image_balancer */
@@ -301,6 +386,11 @@ IMAGE_ACCESSOR(match, struct image_match, SECTION_MATCHES)
 IMAGE_ACCESSOR(chain, struct image_chain, SECTION_CHAINS)
 IMAGE_ACCESSOR(filter, struct image_filter, SECTION_FILTERS)
 IMAGE_ACCESSOR(tcp_proxy, struct image_tcp_proxy, SECTION_TCP_PROXIES)
+IMAGE_ACCESSOR(http, struct image_http, SECTION_HTTP_FILTERS)
+IMAGE_ACCESSOR(route_config, struct image_route_config, SECTION_ROUTE_CONFIGS)
+IMAGE_ACCESSOR(domain, struct image_domain, SECTION_DOMAINS)
+IMAGE_ACCESSOR(vhost, struct image_vhost, SECTION_VHOSTS)
+IMAGE_ACCESSOR(route, struct image_route, SECTION_ROUTES)
 IMAGE_ACCESSOR(target, struct image_target, SECTION_TARGETS)
 IMAGE_ACCESSOR(turn, uint32_t, SECTION_TURNS)
 IMAGE_ACCESSOR(cluster, struct image_cluster, SECTION_CLUSTERS)

@@ -60,7 +60,7 @@ static inline void live_add(live_word *w, int64_t n)
  * outlived its cluster): while the sum over workers is not nought, the slot keeps its name.
  */
 #define LIVE_GAUGES   4
-#define LIVE_COUNTERS 28
+#define LIVE_COUNTERS 44
 struct live_row {
 	live_word gauge[LIVE_GAUGES];		/* gauge[0] is `users` */
 	live_word counter[LIVE_COUNTERS];
@@ -77,6 +77,8 @@ struct live_row {
 #define X_LC(f, n, w) LISTENER_C_##f,
 #define X_HG(f, n, w) CHAIN_G_##f,
 #define X_HC(f, n, w) CHAIN_C_##f,
+#define X_TG(f, n, w) HTTP_G_##f,
+#define X_TC(f, n, w) HTTP_C_##f,
 #define X_CG(f, n, w) CLUSTER_G_##f,
 #define X_CC(f, n, w) CLUSTER_C_##f,
 #define X_EG(f, n, w) ENDPOINT_G_##f,
@@ -85,6 +87,7 @@ struct live_row {
 #define X_WC(f, n, w) WORKER_C_##f,
 LIVE_INDEX(LISTENER, LISTENER_GAUGES(X_LG), LISTENER_COUNTERS(X_LC));
 LIVE_INDEX(CHAIN, CHAIN_GAUGES(X_HG), CHAIN_COUNTERS(X_HC));
+LIVE_INDEX(HTTP, HTTP_GAUGES(X_TG), HTTP_COUNTERS(X_TC));
 LIVE_INDEX(CLUSTER, CLUSTER_GAUGES(X_CG), CLUSTER_COUNTERS(X_CC));
 LIVE_INDEX(ENDPOINT, ENDPOINT_GAUGES(X_EG), ENDPOINT_COUNTERS(X_EC));
 enum { WORKER_GAUGES(X_WG) WORKER_NGAUGES };
@@ -93,6 +96,8 @@ enum { WORKER_COUNTERS(X_WC) WORKER_NCOUNTERS };
 #undef X_LC
 #undef X_HG
 #undef X_HC
+#undef X_TG
+#undef X_TC
 #undef X_CG
 #undef X_CC
 #undef X_EG
@@ -100,6 +105,12 @@ enum { WORKER_COUNTERS(X_WC) WORKER_NCOUNTERS };
 #undef X_WG
 #undef X_WC
 #undef LIVE_INDEX
+
+/* A chain's row keeps its meaning, whatever its filter becomes: what all have comes first. */
+_Static_assert((int)HTTP_G_cx_active == (int)CHAIN_G_cx_active && (int)HTTP_C_cx_total == (int)CHAIN_C_cx_total &&
+    (int)HTTP_C_cx_rx_bytes == (int)CHAIN_C_cx_rx_bytes && (int)HTTP_C_cx_tx_bytes == (int)CHAIN_C_cx_tx_bytes &&
+    (int)HTTP_C_idle_timeout == (int)CHAIN_C_idle_timeout && (int)HTTP_C_max_duration == (int)CHAIN_C_max_duration &&
+    (int)CHAIN_NGAUGES == 2 && (int)CHAIN_NCOUNTERS == 5, "HTTP_ begins as CHAIN_ does");
 
 struct live_generation {		/* in any free row: see live_generation_row() */
 	live_word number;		/* 0: free */

@@ -87,6 +87,8 @@ int match_compare(const struct image_match *a, const struct image_match *b)
 		return a->port > b->port ? -1 : 1;
 	if ((c = prefix_compare(&a->destination, &b->destination)) != 0)
 		return c;
+	if (a->application != b->application)
+		return a->application > b->application ? -1 : 1;
 	return prefix_compare(&a->source, &b->source);
 }
 
@@ -114,23 +116,197 @@ static void narrow_to_port(const struct image_match *m, uint32_t *first, uint32_
 	*end = lo;
 }
 
-const struct image_chain *match_chain(const struct image *image, const struct image_listener *l,
-    const struct addr *destination, const struct addr *source)
+static bool takes(const struct prefix *p, const struct addr *a)
 {
-	const struct image_match *m = image_match(image, l->first_match), *chosen = NULL;
-	uint32_t first = 0, end = l->match_count;
+	return prefix_any(p) || prefix_covers(p, a);
+}
 
-	narrow_to_port(m, &first, &end, destination->port);
-	for (; first < end; first++) {
-		if (chosen == NULL) {
-			if (!prefix_any(&m[first].destination) && !prefix_covers(&m[first].destination, destination))
-				continue;
-			chosen = &m[first];		/* sorted: the most specific; only its equals count now */
-		} else if (prefix_compare(&chosen->destination, &m[first].destination) != 0) {
-			break;
-		}
-		if (prefix_any(&m[first].source) || prefix_covers(&m[first].source, source))
-			return image_chain(image, m[first].chain);
+/* [*first, *end) begins with the matches of the most specific destination prefix. */
+static const struct image_match *narrow(const struct image *image, const struct image_listener *l,
+    const struct addr *destination, uint32_t *first, uint32_t *end)
+{
+	const struct image_match *m = image_match(image, l->first_match);
+
+	*first = 0;
+	*end = l->match_count;
+	narrow_to_port(m, first, end, destination->port);
+	while (*first < *end && !takes(&m[*first].destination, destination))
+		++*first;
+	return m;
+}
+
+static bool same_destination(const struct image_match *a, const struct image_match *b)
+{
+	return prefix_compare(&a->destination, &b->destination) == 0;
+}
+
+const struct image_chain *match_chain(const struct image *image, const struct image_listener *l,
+    const struct addr *destination, enum image_application application, const struct addr *source)
+{
+	uint32_t first, end;
+	const struct image_match *m = narrow(image, l, destination, &first, &end) + first, *last = m + (end - first), *chosen = m;
+
+	while (m < last && m->application != APPLICATION_ANY && m->application != application)
+		m++;
+	if (m < last)
+		application = m->application;
+	for (; m < last && same_destination(chosen, m) && m->application == application; m++) {
+		if (takes(&m->source, source))
+			return image_chain(image, m->chain);
+	}
+	return NULL;
+}
+
+const char *match_application_name(enum image_application a)
+{
+	static const char *const names[APPLICATIONS] = {
+		[APPLICATION_ANY] = "", [APPLICATION_HTTP10] = "http/1.0", [APPLICATION_HTTP11] = "http/1.1",
+	};
+
+	return names[a];
+}
+
+bool match_asks_application(const struct image *image, const struct image_listener *l, const struct addr *destination)
+{
+	uint32_t first, end;
+	const struct image_match *m = narrow(image, l, destination, &first, &end);
+
+	return first < end && m[first].application != APPLICATION_ANY;		/* any comes last */
+}
+
+/* ---- routes ---- */
+
+static unsigned char lower(char c)
+{
+	return (unsigned char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+}
+
+uint32_t match_domain_hash(const char *text, size_t length)
+{
+	uint32_t h = 0x811c9dc5u;			/* FNV-1a */
+
+	for (size_t i = 0; i < length; i++)
+		h = (h ^ lower(text[i])) * 0x01000193u;
+	return h;
+}
+
+/* b is any text, a is in lower case. */
+static int compare_lower(const char *a, const char *b, size_t length)
+{
+	for (size_t i = 0; i < length; i++) {
+		if ((unsigned char)a[i] != lower(b[i]))
+			return (unsigned char)a[i] < lower(b[i]) ? -1 : 1;
+	}
+	return 0;
+}
+
+/* What a domain is to a text of that hash and length: < 0 before it, > 0 behind it. */
+static int compare_exact(const struct image *image, const struct image_domain *d, uint32_t hash, const char *text, size_t length)
+{
+	if (d->hash != hash)
+		return d->hash < hash ? -1 : 1;
+	if (d->length != length)
+		return d->length < length ? -1 : 1;
+	return compare_lower(image_text(image, d->text), text, length);
+}
+
+int match_domain_compare(const struct image *image, bool exact, const struct image_domain *a, const struct image_domain *b)
+{
+	const char *text = image_text(image, b->text);
+
+	if (exact)
+		return compare_exact(image, a, b->hash, text, b->length);
+	if (a->length != b->length)
+		return a->length > b->length ? -1 : 1;
+	return compare_lower(image_text(image, a->text), text, a->length);
+}
+
+static const struct image_domain *find_exact(const struct image *image, const struct image_route_config *r, const char *host,
+    size_t length)
+{
+	const struct image_domain *d = image_domain(image, r->first_domain);
+	uint32_t lo = 0, hi = r->exact_count, hash;
+
+	if (hi == 0)
+		return NULL;
+	hash = match_domain_hash(host, length);
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+		int c = compare_exact(image, &d[mid], hash, host, length);
+
+		if (c == 0)
+			return &d[mid];
+		if (c < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return NULL;
+}
+
+/* Longer ones come first.  A wildcard stands for one byte at least. */
+static const struct image_domain *find_wildcard(const struct image *image, const struct image_domain *d, uint32_t count,
+    bool suffix, const char *host, size_t length)
+{
+	for (; count > 0; count--, d++) {
+		if (d->length < length &&
+		    compare_lower(image_text(image, d->text), suffix ? host + length - d->length : host, d->length) == 0)
+			return d;
+	}
+	return NULL;
+}
+
+/* "host:80", "[::1]:80" without the port. */
+static size_t without_port(const char *authority, size_t length)
+{
+	size_t n = length;
+
+	while (n > 0 && authority[n - 1] >= '0' && authority[n - 1] <= '9')
+		n--;
+	return n > 0 && authority[n - 1] == ':' ? n - 1 : length;
+}
+
+const struct image_vhost *match_vhost(const struct image *image, const struct image_route_config *r, const char *authority,
+    size_t length)
+{
+	const struct image_domain *first = image_domain(image, r->first_domain), *d = NULL;
+
+	length = without_port(authority, length);
+	if (length <= IMAGE_DOMAIN_MAX)
+		d = find_exact(image, r, authority, length);
+	if (d == NULL)
+		d = find_wildcard(image, first + r->exact_count, r->suffix_count, true, authority, length);
+	if (d == NULL)
+		d = find_wildcard(image, first + r->exact_count + r->suffix_count, r->prefix_count, false, authority, length);
+	if (d != NULL)
+		return image_vhost(image, d->vhost);
+	return r->any_vhost != IMAGE_NONE ? image_vhost(image, r->any_vhost) : NULL;
+}
+
+static size_t without_query(const char *path, size_t length)
+{
+	size_t n = 0;
+
+	while (n < length && path[n] != '?' && path[n] != '#')
+		n++;
+	return n;
+}
+
+const struct image_route *match_route(const struct image *image, const struct image_route_config *r,
+    const char *authority, size_t authority_length, const char *path, size_t path_length)
+{
+	const struct image_vhost *v = match_vhost(image, r, authority, authority_length);
+
+	if (path_length == 0 || (path_length == 1 && *path == '*')) {
+		path = "/";
+		path_length = 1;
+	}
+	path_length = without_query(path, path_length);
+	for (uint32_t i = 0; v != NULL && i < v->route_count; i++) {
+		const struct image_route *route = image_route(image, v->first_route + i);
+
+		if (route->length <= path_length && memcmp(image_text(image, route->text), path, route->length) == 0)
+			return route;
 	}
 	return NULL;
 }

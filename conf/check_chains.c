@@ -73,6 +73,19 @@ static void check_targets(const struct config *c, const struct filter *f, struct
 		    "all weights are 0: connections would have nowhere to go");
 }
 
+static void check_prefix(const struct filter *f, struct report *r)
+{
+	if (f->type == FILTER_HTTP && f->prefix[strcspn(f->prefix, "?#")] != '\0')
+		report_key(r, &f->origin, "prefix", IMAGE_NONE, key_line(&f->origin, "prefix"),
+		    "must be of a path: a query is not looked at");
+}
+
+static void check_filter(const struct config *c, const struct filter *f, struct report *r)
+{
+	check_targets(c, f, r);
+	check_prefix(f, r);
+}
+
 struct named {
 	const char *name;
 	uint32_t number;		/* of the chain */
@@ -169,7 +182,7 @@ void check_chains(const struct config *c, const struct listener *l, struct arena
 		const struct list *filters = &LIST_AT(l->chains, struct chain, i)->filters;
 
 		for (uint32_t f = 0; f < filters->count; f++)
-			check_targets(c, LIST_AT(*filters, struct filter, f), r);
+			check_filter(c, LIST_AT(*filters, struct filter, f), r);
 	}
 	check_names(l, arena, r);
 	check_same(l, r);

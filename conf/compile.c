@@ -5,6 +5,7 @@
 #include "common/match.h"
 #include "conf/expand.h"
 #include "conf/matches.h"
+#include "conf/routes.h"
 #include "conf/text.h"
 #include "conf/turns.h"
 
@@ -96,16 +97,66 @@ static uint32_t add_targets(struct compiler *c, const struct filter *f)
 	return n;
 }
 
-static void add_filter(struct compiler *c, const struct filter *f)
+static void add_tcp_proxy(struct compiler *c, const struct filter *f)
 {
-	struct image_filter filter = { .type = FILTER_TCP_PROXY, .index = count_of(c, SECTION_TCP_PROXIES) };
 	struct image_tcp_proxy proxy = { .first_target = count_of(c, SECTION_TARGETS),
 		.stat_prefix = text_add(&c->text, f->stat_prefix), .idle_timeout_ms = f->idle_timeout_ms,
 		.max_duration_ms = f->max_duration_ms, .max_connect_attempts = (uint32_t)f->max_connect_attempts };
 
 	proxy.target_count = add_targets(c, f);
-	push(c, SECTION_FILTERS, &filter);
 	push(c, SECTION_TCP_PROXIES, &proxy);
+}
+
+static void add_http(struct compiler *c, const struct filter *f)
+{
+	struct image_http http = { .route_config = routes_find(c->config, f->route_config_name),
+		.stat_prefix = text_add(&c->text, f->stat_prefix), .server_name = text_add(&c->text, f->server_name),
+		.xff_num_trusted_hops = (uint32_t)f->xff_num_trusted_hops,
+		.max_request_line_bytes = (uint32_t)f->max_request_line_bytes,
+		.max_request_headers_bytes = (uint32_t)f->max_request_headers_kb * 1024,
+		.max_response_headers_bytes = (uint32_t)f->max_response_headers_kb * 1024,
+		.max_headers_count = (uint32_t)f->max_headers_count,
+		.max_requests_per_connection = (uint32_t)f->max_requests_per_connection,
+		.max_pipelined_requests = (uint32_t)f->max_pipelined_requests,
+		.request_headers_timeout_ms = (uint32_t)f->request_headers_timeout_ms,
+		.delayed_close_timeout_ms = (uint32_t)f->delayed_close_timeout_ms,
+		.drain_timeout_ms = (uint32_t)f->drain_timeout_ms, .upgrades = (uint32_t)f->upgrades,
+		.idle_timeout_ms = f->idle_timeout_ms, .stream_idle_timeout_ms = f->stream_idle_timeout_ms,
+		.request_timeout_ms = f->request_timeout_ms, .max_connection_duration_ms = f->max_connection_duration_ms,
+		.generate_request_id = f->generate_request_id != 0,
+		.preserve_external_request_id = f->preserve_external_request_id != 0,
+		.use_remote_address = f->use_remote_address != 0, .normalize_path = f->normalize_path != 0,
+		.accept_http_10 = f->accept_http_10 != 0 };
+
+	push(c, SECTION_HTTP_FILTERS, &http);
+}
+
+static void add_filter(struct compiler *c, const struct filter *f)
+{
+	bool http = f->type == FILTER_HTTP;
+	struct image_filter filter = { .type = (uint32_t)f->type,
+		.index = count_of(c, http ? SECTION_HTTP_FILTERS : SECTION_TCP_PROXIES) };
+
+	push(c, SECTION_FILTERS, &filter);
+	(http ? add_http : add_tcp_proxy)(c, f);
+}
+
+/* One virtual host for every domain, with one route. */
+static void add_route_config(struct compiler *c, const struct filter *f)
+{
+	struct image_route_config config = { .name = text_add(&c->text, f->route_config_name),
+		.first_domain = count_of(c, SECTION_DOMAINS), .any_vhost = count_of(c, SECTION_VHOSTS),
+		.first_vhost = count_of(c, SECTION_VHOSTS), .vhost_count = 1 };
+	struct image_vhost vhost = { .name = text_add(&c->text, f->virtual_host),
+		.first_route = count_of(c, SECTION_ROUTES), .route_count = 1 };
+	struct image_route route = { .name = text_add(&c->text, f->route_name), .kind = ROUTE_PREFIX,
+		.text = text_add(&c->text, f->prefix), .length = (uint32_t)strlen(f->prefix),
+		.first_target = count_of(c, SECTION_TARGETS), .timeout_ms = f->timeout_ms };
+
+	route.target_count = add_targets(c, f);
+	push(c, SECTION_ROUTE_CONFIGS, &config);
+	push(c, SECTION_VHOSTS, &vhost);
+	push(c, SECTION_ROUTES, &route);
 }
 
 static void add_chain(struct compiler *c, const struct listener *l, const struct chain *chain)
@@ -154,7 +205,7 @@ static void add_listener(struct compiler *c, const struct listener *l)
 		.bind_count = l->addresses.count, .first_match = count_of(c, SECTION_MATCHES),
 		.first_chain = count_of(c, SECTION_CHAINS), .chain_count = l->chains.count,
 		.buffer_limit_bytes = (uint32_t)l->buffer_limit_bytes, .backlog = (uint32_t)l->backlog,
-		.max_connections = (uint32_t)l->max_connections, .kind = kind_of(l), .direction = (uint8_t)l->direction };
+		.max_connections = (uint32_t)l->max_connections, .filters_timeout_ms = (uint32_t)l->filters_timeout_ms, .kind = kind_of(l), .direction = (uint8_t)l->direction };
 
 	r.name_index = add_name(c, NAME_LISTENER, l->name);
 	r.where = add_where(c, &l->origin);
@@ -180,7 +231,9 @@ static void add_cluster(struct compiler *c, const struct cluster *k)
 	struct image_cluster r = { .name = text_add(&c->text, k->name), .first_endpoint = count_of(c, SECTION_ENDPOINTS),
 		.endpoint_count = k->endpoints.count, .first_turn = count_of(c, SECTION_TURNS),
 		.max_connections = (uint32_t)k->max_connections, .connect_timeout_ms = (uint32_t)k->connect_timeout_ms,
-		.buffer_limit_bytes = (uint32_t)k->buffer_limit_bytes, .keepalive = k->keepalive != NULL,
+		.buffer_limit_bytes = (uint32_t)k->buffer_limit_bytes, .max_pending_requests = (uint32_t)k->max_pending_requests,
+		.max_requests = (uint32_t)k->max_requests, .max_requests_per_connection = (uint32_t)k->max_requests_per_connection,
+		.idle_timeout_ms = k->idle_timeout_ms, .max_connection_duration_ms = k->max_connection_duration_ms, .keepalive = k->keepalive != NULL,
 		.type = (uint8_t)k->type, .balancer = (uint8_t)k->balancer, .direction = (uint8_t)k->direction };
 
 	r.name_index = add_name(c, NAME_CLUSTER, k->name);
@@ -362,6 +415,8 @@ int compile(const struct config *config, const struct source *source, int fd, st
 	add_settings(&c);
 	for (uint32_t i = 0; i < config->listener_count; i++)
 		add_listener(&c, config->all_listeners[i]);
+	for (uint32_t i = 0; i < config->route_count; i++)
+		add_route_config(&c, config->all_routes[i]);
 	for (uint32_t i = 0; i < config->cluster_count; i++)
 		add_cluster(&c, config->all_clusters[i]);
 	add_lookup(&c);

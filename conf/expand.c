@@ -2,6 +2,7 @@
 #include "conf/expand.h"
 
 #include "conf/keys.h"
+#include "conf/routes.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -428,4 +429,5 @@ void expand(struct config *c, struct arena *arena, struct report *report)
 	c->all_listeners = keep(arena, &x.listeners, &c->listener_count);
 	c->all_clusters = keep(arena, &x.clusters, &c->cluster_count);
 	fill_defaults(c);
+	routes_gather(c, arena, report);
 }

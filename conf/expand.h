@@ -1,6 +1,6 @@
 /*
  * The plain forms (intercept, inbound, services) become listeners and clusters, by Istio's names; what has no default
- * in its row gets one.  After it, all_listeners and all_clusters are whole.
+ * in its row gets one.  After it, all_listeners, all_clusters and all_routes are whole.
  */
 #pragma once
 

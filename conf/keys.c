@@ -15,6 +15,7 @@ static const char *const type_words[] = {
 	[KEY_MILLISECONDS] = "a time in a string, such as \"250ms\", \"15s\", \"10min\", \"1h\"",
 	[KEY_SECONDS] = "a time in a string, such as \"15s\", \"10min\", \"1h\"",
 	[KEY_SIZE] = "a number of bytes, such as 65536, \"64k\", \"1m\"", [KEY_WORD] = "a word in a string",
+	[KEY_WORDS] = "a list of words in strings",
 	[KEY_ENDPOINT] = "\"address:port\"", [KEY_ENDPOINTS] = "a list of \"address:port\" and { address = ...; weight = ...; }",
 	[KEY_IPS] = "an IP address, or a list of them", [KEY_PREFIXES] = "a list of \"address/length\"",
 	[KEY_PORTS] = "a list of ports, such as 22, \"8000-8099\"", [KEY_GROUP] = "a group { }",
@@ -167,19 +168,44 @@ static int unknown_word(const struct key *k, const char *text, struct err *e)
 	return err_set(e, "\"%.64s\" is not one of %s", text, all);
 }
 
-static int set_word(const struct key *k, const struct scalar *v, void *slot, struct err *e)
+static int find_word(const struct key *k, const struct scalar *v, uint64_t *value_r, struct err *e)
 {
 	if (v->kind != SCALAR_TEXT)
-		return wrong_type(k, e);
+		return err_set(e, "must be %s", type_words[KEY_WORD]);
 	for (const struct key_word *w = k->words; w->word != NULL; w++) {
 		if (strcasecmp(v->text, w->word) != 0)
 			continue;
 		if (w->later)
 			return err_set(e, "\"%s\" is not supported yet", w->word);
-		memcpy(slot, &w->value, sizeof(w->value));
+		*value_r = w->value;
 		return 0;
 	}
 	return unknown_word(k, v->text, e);
+}
+
+static int set_word(const struct key *k, const struct scalar *v, void *slot, struct err *e)
+{
+	uint64_t value;
+
+	if (find_word(k, v, &value, e) == -1)
+		return -1;
+	memcpy(slot, &value, sizeof(value));
+	return 0;
+}
+
+/* One more of them. */
+static int add_word(const struct key *k, const struct scalar *v, void *slot, struct err *e)
+{
+	uint64_t value, all;
+
+	if (find_word(k, v, &value, e) == -1)
+		return -1;
+	memcpy(&all, slot, sizeof(all));
+	if (all & value)
+		return err_set(e, "\"%.64s\" is in this list twice", v->text);
+	all |= value;
+	memcpy(slot, &all, sizeof(all));
+	return 0;
 }
 
 /* Bytes that follow the first of a sequence; 0 for ASCII; -1: it begins none. */
@@ -308,7 +334,7 @@ static int set_ports(const struct key *k, const struct scalar *v, void *slot, st
 static int (*const setters[])(const struct key *, const struct scalar *, void *, struct err *) = {
 	[KEY_TEXT] = set_text, [KEY_PATH] = set_text, [KEY_ACCOUNT] = set_text, [KEY_BOOL] = set_bool,
 	[KEY_INTEGER] = set_integer, [KEY_MILLISECONDS] = set_time, [KEY_SECONDS] = set_time, [KEY_SIZE] = set_size,
-	[KEY_WORD] = set_word, [KEY_ENDPOINT] = set_addr, [KEY_ENDPOINTS] = set_addr, [KEY_IPS] = set_addr,
+	[KEY_WORD] = set_word, [KEY_WORDS] = add_word, [KEY_ENDPOINT] = set_addr, [KEY_ENDPOINTS] = set_addr, [KEY_IPS] = set_addr,
 	[KEY_PREFIXES] = set_prefix, [KEY_PORTS] = set_ports,
 };
 
@@ -348,6 +374,30 @@ const char *key_nearest(const struct key_group *g, const char *name)
 		}
 	}
 	return near != NULL && nearest_is_close(name, best) ? near : NULL;
+}
+
+static uint64_t kind_of(const void *object)
+{
+	const struct origin *o = object;
+	uint64_t kind;
+
+	memcpy(&kind, (const char *)object + key_find(o->group, o->group->kind)->offset, sizeof(kind));
+	return kind;
+}
+
+bool key_fits(const struct key *k, const void *object)
+{
+	return k->kinds == 0 || (k->kinds & UINT64_C(1) << kind_of(object)) != 0;
+}
+
+const char *key_kind_word(const void *object)
+{
+	const struct key_group *g = ((const struct origin *)object)->group;
+	const struct key_word *w = key_find(g, g->kind)->words;
+
+	while (w->later || w->value != kind_of(object))
+		w++;
+	return w->word;
 }
 
 /* A default goes the same way as what a user writes. */

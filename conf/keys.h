@@ -22,6 +22,7 @@ enum key_type {			/* what `offset` leads to; what min and max count */
 	KEY_SECONDS,		/* uint64_t, the same in whole seconds */
 	KEY_SIZE,		/* uint64_t, from 65536, "64k", "1m" */
 	KEY_WORD,		/* uint64_t, one of `words` */
+	KEY_WORDS,		/* uint64_t, a list of `words`, whose values are bits */
 	KEY_ENDPOINT,		/* struct addr_item, "ip:port" */
 	KEY_ENDPOINTS,		/* struct list of addr_item, "ip:port" or an object of the group; members */
 	KEY_IPS,		/* struct list of addr_item without ports, or one alone; members */
@@ -51,6 +52,7 @@ struct key {
 	const char *min, *max, *def;		/* as one writes them; def NULL: none, or found by expand.c */
 	const struct key_word *words;		/* KEY_WORD: ends with NULL */
 	const struct key_group *group;		/* KEY_GROUP, KEY_GROUPS */
+	uint64_t kinds;				/* bits: of objects of these kinds only; 0: of all */
 	const char *about;			/* for people */
 };
 
@@ -59,6 +61,7 @@ struct key_group {
 	size_t size;
 	const struct key *keys;
 	uint32_t count;
+	const char *kind;			/* the KEY_WORD that says which kind an object is; NULL: there is one */
 };
 
 extern const struct key_group keys_top;
@@ -85,6 +88,11 @@ int key_check_count(const struct key *, uint32_t count, struct err *e);
 const struct key *key_find(const struct key_group *, const char *name);
 /* The known key, or the word, that is most like it; NULL: none is. */
 const char *key_nearest(const struct key_group *, const char *name);
+
+/* Is it a key of objects of this one's kind? */
+bool key_fits(const struct key *, const void *object);
+/* The word of an object's kind. */
+const char *key_kind_word(const void *object);
 
 /* Object of a group: origin and defaults are set. */
 void key_init(const struct key_group *, void *object, const struct origin *at, struct arena *);

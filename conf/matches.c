@@ -14,14 +14,25 @@ static uint32_t at_least_one(const struct list *l)
 
 uint64_t matches_count(const struct chain *c)
 {
+	uint64_t applications;
+
 	if (c->match == NULL)
 		return 1;
-	return (uint64_t)at_least_one(&c->match->destinations) * at_least_one(&c->match->sources);
+	applications = (uint64_t)__builtin_popcountll(c->match->applications);
+	return at_least_one(&c->match->destinations) * (applications > 0 ? applications : 1) * at_least_one(&c->match->sources);
 }
 
 static struct prefix prefix_or_any(const struct list *l, uint32_t i)
 {
 	return l->count > 0 ? LIST_AT(*l, struct prefix_item, i)->prefix : (struct prefix){ 0 };
+}
+
+static void add(const struct chain_match *m, uint32_t d, uint32_t s, unsigned application, uint32_t number, struct vec *out)
+{
+	struct image_match match = { .destination = prefix_or_any(&m->destinations, d), .source = prefix_or_any(&m->sources, s),
+		.port = (uint16_t)m->port, .application = (uint8_t)application, .chain = number };
+
+	vec_push(out, sizeof(match), &match);
 }
 
 void matches_add(const struct chain *c, uint32_t number, struct vec *out)
@@ -31,10 +42,10 @@ void matches_add(const struct chain *c, uint32_t number, struct vec *out)
 
 	for (uint32_t d = 0; d < at_least_one(&m->destinations); d++) {
 		for (uint32_t s = 0; s < at_least_one(&m->sources); s++) {
-			struct image_match match = { .destination = prefix_or_any(&m->destinations, d),
-				.source = prefix_or_any(&m->sources, s), .port = (uint16_t)m->port, .chain = number };
-
-			vec_push(out, sizeof(match), &match);
+			for (unsigned a = 0; a < APPLICATIONS; a++) {
+				if (m->applications & 1u << a || (a == APPLICATION_ANY && m->applications == 0))
+					add(m, d, s, a, number, out);
+			}
 		}
 	}
 }
@@ -95,6 +106,10 @@ const char *matches_chain_name(const struct chain *c, struct arena *arena)
 	if (m->port != 0)
 		name = arena_printf(arena, "port=%u", (unsigned)m->port);
 	name = add_prefixes(name, "dst", &m->destinations, arena);
+	for (unsigned a = 0; a < APPLICATIONS; a++) {
+		if (m->applications & 1u << a)
+			name = arena_printf(arena, "%s%sapp=%s", name, *name != '\0' ? "," : "", match_application_name(a));
+	}
 	name = add_prefixes(name, "src", &m->sources, arena);
 	return *name != '\0' ? name : "any";
 }

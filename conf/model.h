@@ -80,12 +80,25 @@ struct filter {
 	uint64_t type;
 	const char *cluster, *stat_prefix;	/* cluster NULL: `weighted` has them */
 	struct list weighted;
-	uint64_t idle_timeout_ms, max_duration_ms, max_connect_attempts;
+	uint64_t idle_timeout_ms;
+	/* of tcp_proxy */
+	uint64_t max_duration_ms, max_connect_attempts;
+	/* of http: its route configuration, one virtual host with one route, and the connection manager's own */
+	const char *route_config_name, *virtual_host, *route_name, *prefix;
+	uint64_t timeout_ms;
+	const char *server_name;
+	uint64_t max_request_line_bytes, max_request_headers_kb, max_response_headers_kb, max_headers_count;
+	uint64_t max_requests_per_connection, max_pipelined_requests;
+	uint64_t request_headers_timeout_ms, request_timeout_ms, stream_idle_timeout_ms, max_connection_duration_ms;
+	uint64_t delayed_close_timeout_ms, drain_timeout_ms;
+	uint64_t generate_request_id, preserve_external_request_id, use_remote_address, xff_num_trusted_hops;
+	uint64_t normalize_path, accept_http_10, upgrades;
 };
 
 struct chain_match {
 	struct origin origin;
 	uint64_t port;				/* 0: any */
+	uint64_t applications;			/* 1 << enum image_application, or-ed; 0: any */
 	struct list destinations, sources;	/* empty: any */
 };
 
@@ -101,6 +114,7 @@ struct listener {
 	const char *name;
 	struct list addresses;
 	uint64_t port, bind_to_port, direction, use_original_dst, buffer_limit_bytes, backlog, max_connections;
+	uint64_t filters_timeout_ms;
 	struct list chains;
 };
 
@@ -113,6 +127,7 @@ struct cluster {
 	struct origin origin;
 	const char *name;
 	uint64_t type, direction, balancer, connect_timeout_ms, buffer_limit_bytes, max_connections;
+	uint64_t max_pending_requests, max_requests, max_requests_per_connection, idle_timeout_ms, max_connection_duration_ms;
 	struct keepalive *keepalive;		/* NULL: off */
 	struct list endpoints;
 };
@@ -141,7 +156,8 @@ struct config {
 	/* From expand.c on: everything, the generated ones too, sorted by name; those without a name are left out. */
 	struct listener **all_listeners;
 	struct cluster **all_clusters;
-	uint32_t listener_count, cluster_count;
+	struct filter **all_routes;		/* an http filter for each route configuration, sorted by its name */
+	uint32_t listener_count, cluster_count, route_count;
 	bool incomplete;			/* a cluster may be missing only because it could not be read */
 };
 

@@ -59,6 +59,21 @@ static void print_word(const struct printer *p, const struct key_word *w, uint64
 	print_text(p, w->word);
 }
 
+static void print_words(const struct printer *p, const struct key *k, uint64_t bits)
+{
+	const char *between = " ";
+
+	fputc('[', p->out);
+	for (const struct key_word *w = k->words; w->word != NULL; w++) {
+		if (w->later || !(bits & w->value))
+			continue;
+		fputs(between, p->out);
+		print_text(p, w->word);
+		between = ", ";
+	}
+	fputs(" ]", p->out);
+}
+
 static void print_number(const struct printer *p, const struct key *k, uint64_t n)
 {
 	switch (k->type) {
@@ -67,6 +82,7 @@ static void print_number(const struct printer *p, const struct key *k, uint64_t 
 	case KEY_SECONDS: print_time(p, n * 1000); break;
 	case KEY_SIZE: print_size(p, n); break;
 	case KEY_WORD: print_word(p, k->words, n); break;
+	case KEY_WORDS: print_words(p, k, n); break;
 	default: fprintf(p->out, "%llu", (unsigned long long)n); break;
 	}
 }
@@ -182,7 +198,7 @@ static void print_value(const struct printer *p, const struct key *k, const void
 		print_text(p, text);
 	} else {
 		memcpy(&n, slot, sizeof(n));
-		if (k->type == KEY_INTEGER && k->def == NULL && !(k->flags & KEY_REQUIRED) && n == 0)
+		if ((k->type == KEY_INTEGER || k->type == KEY_WORDS) && k->def == NULL && !(k->flags & KEY_REQUIRED) && n == 0)
 			return;				/* not given, and nought is not in its range */
 		indent(p, depth);
 		fprintf(p->out, "%s = ", k->name);
@@ -195,7 +211,7 @@ static void print_key(const struct printer *p, const struct key *k, const void *
 {
 	const void *slot = (const char *)object + k->offset;
 
-	if (k->type == KEY_LATER || (k->flags & KEY_PLAIN))
+	if (k->type == KEY_LATER || (k->flags & KEY_PLAIN) || !key_fits(k, object))
 		return;
 	if (k->type == KEY_GROUP) {
 		print_object(p, k, *(void *const *)slot, depth);

@@ -130,6 +130,27 @@ static int read_member(struct reader *r, const config_setting_t *s, const struct
 	return read_scalar(r, s, k, o, index, item);
 }
 
+/* In place of the default. */
+static int read_words(struct reader *r, const config_setting_t *s, const struct key *k, const struct origin *o, void *slot)
+{
+	uint32_t count = (uint32_t)config_setting_length(s);
+	int result = 0;
+	struct err e;
+
+	if (config_setting_type(s) != CONFIG_TYPE_LIST && config_setting_type(s) != CONFIG_TYPE_ARRAY)
+		return refuse_type(r, k, o, IMAGE_NONE, line_of(s));
+	if (key_check_count(k, count, &e) == -1) {
+		report_key(r->report, o, k->name, IMAGE_NONE, line_of(s), "%s", e.text);
+		return -1;
+	}
+	memset(slot, 0, sizeof(uint64_t));
+	for (uint32_t i = 0; i < count; i++) {
+		if (read_scalar(r, config_setting_get_elem(s, i), k, o, i, slot) == -1)
+			result = -1;
+	}
+	return result;
+}
+
 /* Members that could not be read are left out, but objects, which are marked, so that their numbers stay. */
 static int read_list(struct reader *r, const config_setting_t *s, const struct key *k, const struct origin *o,
     struct list *list)
@@ -199,6 +220,8 @@ static int read_key(struct reader *r, const config_setting_t *s, struct origin *
 		return read_list(r, s, k, o, slot);
 	if (k->type == KEY_GROUP)
 		return read_object(r, s, k, o, slot);
+	if (k->type == KEY_WORDS)
+		return read_words(r, s, k, o, slot);
 	if (k->type == KEY_ENDPOINT)
 		((struct addr_item *)slot)->line = line_of(s);
 	return read_scalar(r, s, k, o, IMAGE_NONE, slot);
@@ -213,6 +236,22 @@ static int require_keys(struct reader *r, const struct origin *o)
 			report_key(r->report, o, o->group->keys[i].name, IMAGE_NONE, o->line, "is missing");
 			result = -1;
 		}
+	}
+	return result;
+}
+
+/* Keys that are of objects of another kind. */
+static int refuse_strangers(struct reader *r, const struct origin *o)
+{
+	int result = 0;
+
+	for (uint32_t i = 0; i < o->group->count; i++) {
+		const struct key *k = &o->group->keys[i];
+
+		if (o->lines[i] == 0 || key_fits(k, o))
+			continue;
+		report_key(r->report, o, k->name, IMAGE_NONE, o->lines[i], "is no key where %s = \"%s\"", o->group->kind, key_kind_word(o));
+		result = -1;
 	}
 	return result;
 }
@@ -243,6 +282,8 @@ static int read_group(struct reader *r, const config_setting_t *s, const struct 
 			o->flawed = true;
 	}
 	if (require_keys(r, o) == -1)
+		o->flawed = true;
+	if (!o->flawed && refuse_strangers(r, o) == -1)
 		o->flawed = true;
 	add_always(r, o);
 	return o->flawed ? -1 : 0;

@@ -4,7 +4,9 @@
 #define AT(type, field) .offset = offsetof(struct type, field)
 #define RANGE(lo, hi) .min = lo, .max = hi
 #define LATER(key) { .name = key, .type = KEY_LATER, .about = "not supported yet" }
-#define GROUP(type, rows) { #type, sizeof(struct type), rows, sizeof(rows) / sizeof((rows)[0]) }
+#define GROUP(type, rows) { #type, sizeof(struct type), rows, sizeof(rows) / sizeof((rows)[0]), NULL }
+#define GROUP_OF_KINDS(type, rows, key) { #type, sizeof(struct type), rows, sizeof(rows) / sizeof((rows)[0]), key }
+#define OF(kind) .kinds = UINT64_C(1) << (kind)
 #define NAME_RANGE RANGE("1", "231")		/* IMAGE_NAME_MAX and its nought */
 #define PORT_RANGE RANGE("1", "65535")
 #define LIST_RANGE RANGE("0", "100000")
@@ -47,9 +49,18 @@ static const struct key_word exits[] = {
 	{ "bypass", ON_EXIT_BYPASS, false }, { "block", ON_EXIT_BLOCK, false }, { 0 },
 };
 static const struct key_word filter_types[] = {
-	{ "tcp_proxy", FILTER_TCP_PROXY, false }, { "http", 0, true }, { "http_connection_manager", 0, true },
+	{ "tcp_proxy", FILTER_TCP_PROXY, false }, { "http", FILTER_HTTP, false },
+	{ "http_connection_manager", FILTER_HTTP, false },
 	{ "rbac", 0, true }, { "local_ratelimit", 0, true }, { "ext_authz", 0, true }, { "mongo_proxy", 0, true },
 	{ "mysql_proxy", 0, true }, { "redis_proxy", 0, true }, { 0 },
+};
+
+static const struct key_word upgrades[] = {
+	{ "websocket", UPGRADE_WEBSOCKET, false }, { "connect", UPGRADE_CONNECT, false }, { 0 },
+};
+static const struct key_word applications[] = {
+	{ "http/1.0", 1u << APPLICATION_HTTP10, false }, { "http/1.1", 1u << APPLICATION_HTTP11, false }, { "h2c", 0, true },
+	{ "h2", 0, true }, { 0 },
 };
 
 static const struct key node_rows[] = {
@@ -89,20 +100,72 @@ static const struct key filter_rows[] = {
 	{ .name = "type", .type = KEY_WORD, .flags = KEY_REQUIRED, AT(filter, type), .words = filter_types,
 	  .about = "what the filter does" },
 	{ .name = "cluster", .type = KEY_TEXT, AT(filter, cluster), NAME_RANGE,
-	  .about = "where connections go; this or weighted_clusters is required" },
+	  .about = "where connections or requests go; this or weighted_clusters is required" },
 	{ .name = "weighted_clusters", .type = KEY_GROUPS, AT(filter, weighted), RANGE("1", "1000"), .group = &weighted_group,
 	  .about = "in place of cluster: several, each with its share" },
 	{ .name = "stat_prefix", .type = KEY_TEXT, AT(filter, stat_prefix), NAME_RANGE,
 	  .about = "name in statistics; the cluster's, or the first weighted one's, unless given" },
 	{ .name = "idle_timeout", .type = KEY_MILLISECONDS, AT(filter, idle_timeout_ms), IDLE_RANGE, .def = "1h",
-	  .about = "without a byte either way for so long a connection is closed; 0s: never" },
+	  .about = "without a byte either way, or without a request, for so long a connection is closed; 0s: never" },
 	{ .name = "max_downstream_connection_duration", .type = KEY_MILLISECONDS, AT(filter, max_duration_ms), IDLE_RANGE,
-	  .def = "0s", .about = "a connection is closed at this age; 0s: never" },
+	  .def = "0s", OF(FILTER_TCP_PROXY), .about = "a connection is closed at this age; 0s: never" },
 	{ .name = "max_connect_attempts", .type = KEY_INTEGER, AT(filter, max_connect_attempts), RANGE("1", "100"), .def = "1",
-	  .about = "endpoints tried, one after the other, before a connection is given up" },
-	LATER("access_log"), LATER("hash_policy"),
+	  OF(FILTER_TCP_PROXY), .about = "endpoints tried, one after the other, before a connection is given up" },
+	{ .name = "route_config_name", .type = KEY_TEXT, AT(filter, route_config_name), NAME_RANGE, OF(FILTER_HTTP),
+	  .about = "of the route configuration; the statistics' name unless given" },
+	{ .name = "virtual_host", .type = KEY_TEXT, AT(filter, virtual_host), NAME_RANGE, OF(FILTER_HTTP),
+	  .about = "name of its only virtual host; the route configuration's unless given" },
+	{ .name = "route_name", .type = KEY_TEXT, AT(filter, route_name), NAME_RANGE, .def = "default", OF(FILTER_HTTP),
+	  .about = "of its only route, in the access log" },
+	{ .name = "prefix", .type = KEY_PATH, AT(filter, prefix), RANGE("1", "1023"), .def = "/", OF(FILTER_HTTP),
+	  .about = "what the path of a request begins with; others are answered with 404" },
+	{ .name = "timeout", .type = KEY_MILLISECONDS, AT(filter, timeout_ms), IDLE_RANGE, .def = "15s", OF(FILTER_HTTP),
+	  .about = "from the end of a request to the end of its answer; 0s: none" },
+	{ .name = "server_name", .type = KEY_TEXT, AT(filter, server_name), NAME_RANGE, .def = "istio-envoy", OF(FILTER_HTTP),
+	  .about = "the field \"server\" of answers" },
+	{ .name = "max_request_line_bytes", .type = KEY_SIZE, AT(filter, max_request_line_bytes), RANGE("256", "64k"),
+	  .def = "8k", OF(FILTER_HTTP), .about = "longer ones are answered with 414" },
+	{ .name = "max_request_headers_kb", .type = KEY_INTEGER, AT(filter, max_request_headers_kb), RANGE("1", "1024"),
+	  .def = "60", OF(FILTER_HTTP), .about = "KiB of a request's head; longer ones are answered with 431" },
+	{ .name = "max_response_headers_kb", .type = KEY_INTEGER, AT(filter, max_response_headers_kb), RANGE("1", "1024"),
+	  .def = "60", OF(FILTER_HTTP), .about = "KiB of an answer's head; longer ones become 502" },
+	{ .name = "max_headers_count", .type = KEY_INTEGER, AT(filter, max_headers_count), RANGE("1", "1000"), .def = "100",
+	  OF(FILTER_HTTP), .about = "fields of a head; requests with more are answered with 431, answers with more become 502" },
+	{ .name = "max_requests_per_connection", .type = KEY_INTEGER, AT(filter, max_requests_per_connection),
+	  RANGE("0", "1000000000"), .def = "0", OF(FILTER_HTTP), .about = "a connection is closed after so many; 0: any number" },
+	{ .name = "max_pipelined_requests", .type = KEY_INTEGER, AT(filter, max_pipelined_requests), RANGE("1", "1000"),
+	  .def = "16", OF(FILTER_HTTP), .about = "of one connection that wait for their turn; more are not read before" },
+	{ .name = "request_headers_timeout", .type = KEY_MILLISECONDS, AT(filter, request_headers_timeout_ms),
+	  RANGE("0s", "1h"), .def = "10s", OF(FILTER_HTTP), .about = "from the first byte of a head to its end, else 408; 0s: none" },
+	{ .name = "request_timeout", .type = KEY_MILLISECONDS, AT(filter, request_timeout_ms), IDLE_RANGE, .def = "0s",
+	  OF(FILTER_HTTP), .about = "from the first byte of a request to its end, else 408; 0s: none" },
+	{ .name = "stream_idle_timeout", .type = KEY_MILLISECONDS, AT(filter, stream_idle_timeout_ms), IDLE_RANGE,
+	  .def = "5min", OF(FILTER_HTTP), .about = "a request without a byte either way for so long is ended; 0s: never" },
+	{ .name = "max_connection_duration", .type = KEY_MILLISECONDS, AT(filter, max_connection_duration_ms), IDLE_RANGE,
+	  .def = "0s", OF(FILTER_HTTP), .about = "a connection of this age is closed, after the request that it serves; 0s: never" },
+	{ .name = "delayed_close_timeout", .type = KEY_MILLISECONDS, AT(filter, delayed_close_timeout_ms), RANGE("0s", "1min"),
+	  .def = "1s", OF(FILTER_HTTP), .about = "for a client to take its last answer and close" },
+	{ .name = "drain_timeout", .type = KEY_MILLISECONDS, AT(filter, drain_timeout_ms), RANGE("0s", "1h"), .def = "5s",
+	  OF(FILTER_HTTP), .about = "that a connection at max_connection_duration gets to end by itself" },
+	{ .name = "generate_request_id", .type = KEY_BOOL, AT(filter, generate_request_id), .def = "true", OF(FILTER_HTTP),
+	  .about = "a request without x-request-id gets one" },
+	{ .name = "preserve_external_request_id", .type = KEY_BOOL, AT(filter, preserve_external_request_id), .def = "false",
+	  OF(FILTER_HTTP), .about = "with use_remote_address: the x-request-id of a client outside is kept" },
+	{ .name = "use_remote_address", .type = KEY_BOOL, AT(filter, use_remote_address), OF(FILTER_HTTP),
+	  .about = "clients are not trusted, x-forwarded-for gets their address; true at bound listeners, else false, unless given" },
+	{ .name = "xff_num_trusted_hops", .type = KEY_INTEGER, AT(filter, xff_num_trusted_hops), RANGE("0", "100"), .def = "0",
+	  OF(FILTER_HTTP), .about = "proxies before this one whose x-forwarded-for is believed" },
+	{ .name = "normalize_path", .type = KEY_BOOL, AT(filter, normalize_path), .def = "true", OF(FILTER_HTTP),
+	  .about = "\".\", \"..\" and what is escaped for nothing are resolved, before anything looks at a path" },
+	{ .name = "accept_http_10", .type = KEY_BOOL, AT(filter, accept_http_10), .def = "true", OF(FILTER_HTTP),
+	  .about = "false: HTTP/1.0 is answered with 426" },
+	{ .name = "upgrade_configs", .type = KEY_WORDS, AT(filter, upgrades), RANGE("0", "2"), .words = upgrades,
+	  .def = "websocket", OF(FILTER_HTTP), .about = "what a connection may become: a websocket, a CONNECT tunnel" },
+	LATER("access_log"), LATER("hash_policy"), LATER("route_config"), LATER("rds"), LATER("http_filters"),
+	LATER("merge_slashes"), LATER("path_with_escaped_slashes_action"), LATER("forward_client_cert_details"), LATER("via"),
+	LATER("tracing"), LATER("codec_type"),
 };
-static const struct key_group filter_group = GROUP(filter, filter_rows);
+static const struct key_group filter_group = GROUP_OF_KINDS(filter, filter_rows, "type");
 
 static const struct key match_rows[] = {
 	{ .name = "destination_port", .type = KEY_INTEGER, AT(chain_match, port), PORT_RANGE,
@@ -111,7 +174,9 @@ static const struct key match_rows[] = {
 	  .about = "original destination addresses; any unless given" },
 	{ .name = "source_prefix_ranges", .type = KEY_PREFIXES, AT(chain_match, sources), RANGE("0", "10000"),
 	  .about = "addresses of the client; any unless given" },
-	LATER("server_names"), LATER("transport_protocol"), LATER("application_protocols"), LATER("source_ports"),
+	{ .name = "application_protocols", .type = KEY_WORDS, AT(chain_match, applications), RANGE("1", "2"),
+	  .words = applications, .about = "what a connection's first bytes are; any unless given" },
+	LATER("server_names"), LATER("transport_protocol"), LATER("source_ports"),
 	LATER("source_type"), LATER("direct_source_prefix_ranges"),
 };
 static const struct key_group match_group = GROUP(chain_match, match_rows);
@@ -143,6 +208,8 @@ static const struct key listener_rows[] = {
 	  .about = "connections that the kernel queues" },
 	{ .name = "max_connections", .type = KEY_INTEGER, AT(listener, max_connections), CONNECTIONS_RANGE, .def = "0",
 	  .about = "open at once, over all workers; more are reset; 0: no limit" },
+	{ .name = "listener_filters_timeout", .type = KEY_MILLISECONDS, AT(listener, filters_timeout_ms), RANGE("0s", "1h"),
+	  .def = "0s", .about = "for the first bytes, where they decide between chains; then it is none of them; 0s: for ever" },
 	{ .name = "filter_chains", .type = KEY_GROUPS, .flags = KEY_REQUIRED, AT(listener, chains), RANGE("1", "100000"),
 	  .group = &chain_group, .about = "the most specific match takes the connection" },
 	LATER("listener_filters"), LATER("protocol"), LATER("access_log"), LATER("transparent"),
@@ -183,10 +250,20 @@ static const struct key cluster_rows[] = {
 	  .def = "1m", .about = "held at most for a slow peer, each direction of each connection" },
 	{ .name = "max_connections", .type = KEY_INTEGER, AT(cluster, max_connections), CONNECTIONS_RANGE, .def = "0",
 	  .about = "open at once, over all workers; a client of one more is reset; 0: no limit" },
+	{ .name = "max_pending_requests", .type = KEY_INTEGER, AT(cluster, max_pending_requests), CONNECTIONS_RANGE,
+	  .def = "1024", .about = "of HTTP, that wait for a connection, over all workers; more are answered with 503; 0: no limit" },
+	{ .name = "max_requests", .type = KEY_INTEGER, AT(cluster, max_requests), CONNECTIONS_RANGE, .def = "0",
+	  .about = "of HTTP, under way at once, over all workers; more are answered with 503; 0: no limit" },
+	{ .name = "max_requests_per_connection", .type = KEY_INTEGER, AT(cluster, max_requests_per_connection),
+	  RANGE("0", "1000000000"), .def = "0", .about = "an HTTP connection is closed after so many; 0: any number" },
+	{ .name = "idle_timeout", .type = KEY_MILLISECONDS, AT(cluster, idle_timeout_ms), IDLE_RANGE, .def = "1h",
+	  .about = "an HTTP connection that is kept is closed when it has served no request for so long; 0s: never" },
+	{ .name = "max_connection_duration", .type = KEY_MILLISECONDS, AT(cluster, max_connection_duration_ms), IDLE_RANGE,
+	  .def = "0s", .about = "an HTTP connection of this age gets no more requests; 0s: any age" },
 	{ .name = "endpoints", .type = KEY_ENDPOINTS, AT(cluster, endpoints), LIST_RANGE, .group = &endpoint_group,
 	  .about = "where to connect to; with none every connection is closed" },
 	LATER("circuit_breakers"), LATER("outlier_detection"), LATER("health_checks"), LATER("load_assignment"),
-	LATER("transport_socket"), LATER("tls"), LATER("max_requests_per_connection"), LATER("dns_lookup_family"),
+	LATER("transport_socket"), LATER("tls"), LATER("dns_lookup_family"),
 	LATER("common_lb_config"), LATER("upstream_bind_config"),
 };
 static const struct key_group cluster_group = GROUP(cluster, cluster_rows);

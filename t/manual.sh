@@ -2,7 +2,7 @@
 # meshctl(1) names each statistic of common/stats.h in its very words, and no other; mandoc finds nothing to say.
 cd "${srcdir:-.}" || exit 1
 bad=0
-listed=$(sed -n 's/^[[:space:]]*X([a-z_]*, "\([^"]*\)", "\([^"]*\)").*/\1: \2/p' common/stats.h | sort)
+listed=$(sed -n 's/^[[:space:]]*X([a-z0-9_]*, "\([^"]*\)", "\([^"]*\)").*/\1: \2/p' common/stats.h | sort)
 shown=$(awk '/^\.Sh /{ in_list = /STATISTICS/ } in_list && /^\.It Li / { name = $3; getline; print name ": " $0 }' man/meshctl.1 | sort)
 [ -n "$listed" ] && [ "$listed" = "$shown" ] || {
 	echo "man/meshctl.1 and common/stats.h do not agree:"

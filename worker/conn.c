@@ -186,7 +186,7 @@ static void route(struct conn *c, const struct image_listener *bound)
 {
 	const struct image *image = &c->opening->image;
 	const struct image_listener *l = hand_off(c, bound);
-	const struct image_chain *chain = match_chain(image, l, &c->destination, &c->client);
+	const struct image_chain *chain = match_chain(image, l, &c->destination, APPLICATION_ANY, &c->client);
 
 	if (!use_listener(c, l)) {
 		conn_close(c, END_OVERFLOW, true);

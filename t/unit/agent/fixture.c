@@ -111,6 +111,11 @@ static void put_chains(struct build *b)
 	put(b, SECTION_CHAINS, chains, 3);
 	put(b, SECTION_FILTERS, filters, 3);
 	put(b, SECTION_TCP_PROXIES, proxies, 3);
+	put(b, SECTION_HTTP_FILTERS, "", 0);
+	put(b, SECTION_ROUTE_CONFIGS, "", 0);
+	put(b, SECTION_DOMAINS, "", 0);
+	put(b, SECTION_VHOSTS, "", 0);
+	put(b, SECTION_ROUTES, "", 0);
 	put(b, SECTION_TARGETS, targets, 4);
 }
 

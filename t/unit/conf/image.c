@@ -25,7 +25,12 @@ static const char rich[] =
     "{ filters = ( { type = \"tcp_proxy\"; cluster = \"a\"; } ); },\n"
     "{ name = \"x\"; filter_chain_match = { destination_port = 8; prefix_ranges = [ \"192.0.2.0/24\", \"2001:db8::/32\" ];\n"
     "source_prefix_ranges = [ \"192.0.2.0/28\", \"192.0.2.1/32\" ]; };\n"
-    "filters = ( { type = \"tcp_proxy\"; weighted_clusters = ( { name = \"b\"; weight = 1; }, { name = \"a\"; weight = 2; } ); } ); } ); } );\n";
+    "filters = ( { type = \"tcp_proxy\"; weighted_clusters = ( { name = \"b\"; weight = 1; }, { name = \"a\"; weight = 2; } ); } ); },\n"
+    "{ filter_chain_match = { destination_port = 8; application_protocols = [ \"http/1.1\", \"http/1.0\" ]; };\n"
+    "filters = ( { type = \"http\"; cluster = \"b\"; prefix = \"/a\"; upgrade_configs = [ \"websocket\", \"connect\" ]; } ); },\n"
+    "{ filter_chain_match = { destination_port = 9; };\n"
+    "filters = ( { type = \"http\"; route_config_name = \"r\"; weighted_clusters = ( { name = \"b\"; weight = 1; },\n"
+    "{ name = \"a\"; weight = 2; } ); } ); } ); } );\n";
 
 /* ---- the walk ---- */
 
@@ -38,6 +43,13 @@ static const void *at(const struct image *i, enum image_section s, uint32_t inde
 static size_t text(const struct image *i, uint32_t offset)
 {
 	return strlen(at(i, SECTION_TEXT, offset));
+}
+
+/* An answer of match.c lies in its section. */
+static void within(const struct image *i, enum image_section s, const void *record)
+{
+	if (record != NULL)
+		at(i, s, (uint32_t)((size_t)((const char *)record - (const char *)image_section(i, s)) / image_record_size(s)));
 }
 
 static void named(const struct image *i, uint32_t name_index, enum image_name_kind kind)
@@ -79,6 +91,56 @@ static void walk_tcp_proxy(const struct image *i, const struct image_tcp_proxy *
 	at(i, SECTION_CLUSTERS, choose(i, t, last->upto - 1));
 }
 
+/* As targets of a route are drawn. */
+static void walk_targets(const struct image *i, uint32_t first, uint32_t count)
+{
+	const struct image_tcp_proxy like = { .first_target = first, .target_count = count, .max_connect_attempts = 1 };
+
+	walk_tcp_proxy(i, &like);
+}
+
+static void walk_route(const struct image *i, const struct image_route *r)
+{
+	cr_assert_leq(r->length, text(i, r->text) + r->length);
+	text(i, r->name);
+	at(i, SECTION_TEXT, r->text + r->length);
+	walk_targets(i, r->first_target, r->target_count);
+}
+
+static void route(const struct image *i, const struct image_route_config *r, const char *authority, size_t n)
+{
+	const struct image_vhost *v = match_vhost(i, r, authority, n);
+	const struct image_route *route = match_route(i, r, authority, n, "/a/b?c", 6);
+
+	within(i, SECTION_VHOSTS, v);
+	within(i, SECTION_ROUTES, route);
+	if (v != NULL)
+		text(i, v->name);
+	if (route != NULL)
+		walk_route(i, route);
+}
+
+static void walk_route_config(const struct image *i, const struct image_route_config *r)
+{
+	text(i, r->name);
+	for (uint32_t k = 0; k < r->exact_count + r->suffix_count + r->prefix_count; k++) {
+		const struct image_domain *d = at(i, SECTION_DOMAINS, r->first_domain + k);
+
+		at(i, SECTION_TEXT, d->text + d->length);
+		route(i, r, image_text(i, d->text), d->length);
+	}
+	route(i, r, "WWW.example.com:80", 18);
+	route(i, r, "", 0);
+}
+
+static void walk_http(const struct image *i, const struct image_http *h)
+{
+	text(i, h->stat_prefix);
+	text(i, h->server_name);
+	cr_assert_neq(h->max_pipelined_requests, 0);
+	walk_route_config(i, at(i, SECTION_ROUTE_CONFIGS, h->route_config));
+}
+
 static void walk_chain(const struct image *i, const struct image_chain *c)
 {
 	const struct image_filter *f = at(i, SECTION_FILTERS, c->first_filter + c->filter_count - 1);
@@ -87,7 +149,10 @@ static void walk_chain(const struct image *i, const struct image_chain *c)
 	text(i, c->name);
 	named(i, c->name_index, NAME_CHAIN);
 	where(i, c->where);
-	walk_tcp_proxy(i, at(i, SECTION_TCP_PROXIES, f->index));
+	if (f->type == FILTER_HTTP)
+		walk_http(i, at(i, SECTION_HTTP_FILTERS, f->index));
+	else
+		walk_tcp_proxy(i, at(i, SECTION_TCP_PROXIES, f->index));
 }
 
 static void walk_cluster(const struct image *i, const struct image_cluster *c)
@@ -109,21 +174,17 @@ static void walk_cluster(const struct image *i, const struct image_cluster *c)
 	}
 }
 
-/* An answer of match.c lies in its section. */
-static void within(const struct image *i, enum image_section s, const void *record)
-{
-	if (record != NULL)
-		at(i, s, (uint32_t)((size_t)((const char *)record - (const char *)image_section(i, s)) / image_record_size(s)));
-}
-
 static void ask(const struct image *i, const struct addr *destination, const struct addr *source)
 {
 	const struct image_listener *l = match_listener(i, destination);
 
 	within(i, SECTION_LISTENERS, l);
 	within(i, SECTION_LISTENERS, match_bound(i, destination));
-	for (uint32_t k = 0; k < image_count(i, SECTION_LISTENERS); k++)
-		within(i, SECTION_CHAINS, match_chain(i, image_listener(i, k), destination, source));
+	for (uint32_t k = 0; k < image_count(i, SECTION_LISTENERS); k++) {
+		match_asks_application(i, image_listener(i, k), destination);
+		for (unsigned a = 0; a < APPLICATIONS; a++)
+			within(i, SECTION_CHAINS, match_chain(i, image_listener(i, k), destination, a, source));
+	}
 }
 
 static void walk_listener(const struct image *i, const struct image_listener *l)
@@ -183,6 +244,8 @@ static void walk(const struct image *i)
 		walk_listener(i, image_listener(i, k));
 	for (uint32_t k = 0; k < image_count(i, SECTION_CHAINS); k++)
 		walk_chain(i, image_chain(i, k));
+	for (uint32_t k = 0; k < image_count(i, SECTION_ROUTE_CONFIGS); k++)
+		walk_route_config(i, image_route_config(i, k));
 	for (uint32_t k = 0; k < image_count(i, SECTION_CLUSTERS); k++)
 		walk_cluster(i, image_cluster(i, k));
 	for (uint32_t k = 0; k < image_count(i, SECTION_NAMES); k++)

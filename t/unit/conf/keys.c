@@ -45,7 +45,7 @@ static void add_required(struct text *, const struct key_group *, const struct k
 
 static bool is(const struct key *k, const char *name)
 {
-	return k != NULL && strcmp(k->name, name) == 0;
+	return k != NULL && name != NULL && strcmp(k->name, name) == 0;
 }
 
 /* Of a filter's cluster and weighted_clusters one must be there, which no row can say. */
@@ -74,12 +74,25 @@ static void add_valid(struct text *t, const struct key *k)
 	add(t, "; ");
 }
 
+/* An object's kind: one that has the key under test. */
+static void add_kind(struct text *t, const struct key_group *g, const struct key *under_test)
+{
+	const struct key *kind = key_find(g, g->kind);
+	const struct key_word *w = kind->words;
+
+	while (w->later || (under_test != NULL && under_test->kinds != 0 && !(under_test->kinds & UINT64_C(1) << w->value)))
+		w++;
+	add(t, "%s = \"%s\"; ", kind->name, w->word);
+}
+
 static void add_required(struct text *t, const struct key_group *g, const struct key *except)
 {
 	for (uint32_t i = 0; i < g->count; i++) {
-		if ((g->keys[i].flags & KEY_REQUIRED) && &g->keys[i] != except)
+		if ((g->keys[i].flags & KEY_REQUIRED) && &g->keys[i] != except && !is(&g->keys[i], g->kind))
 			add_valid(t, &g->keys[i]);
 	}
+	if (g->kind != NULL && !is(except, g->kind))
+		add_kind(t, g, except);
 	if (strcmp(g->name, "filter") == 0 && !is_either(g, except))
 		add(t, "cluster = \"c\"; ");
 }
@@ -128,23 +141,43 @@ static char *path_of(const struct place *p, const char *name)
 	return t.bytes;
 }
 
-static void expect(const struct place *p, const char *name, const char *value, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
-static void expect(const struct place *p, const char *name, const char *value, const char *fmt, ...)
+/* member: of a list, -1: the key itself. */
+static void vexpect(const struct place *p, const char *name, int member, const char *value, const char *fmt, va_list ap)
 {
-	char *file = file_with(p, name, value), *path = path_of(p, name), *report = try_wrong(file), *reason, *all;
-	va_list ap;
+	char *file = file_with(p, name, value), *path = path_of(p, name), *report = try_wrong(file), *reason, *all, index[16] = "";
 
-	va_start(ap, fmt);
+	if (member >= 0)
+		snprintf(index, sizeof(index), "[%d]", member);
 	cr_assert_geq(vasprintf(&reason, fmt, ap), 0);
-	va_end(ap);
-	cr_assert_geq(asprintf(&all, "m.conf:2: %s: %s\n", path, reason), 0);
+	cr_assert_geq(asprintf(&all, "m.conf:2: %s%s: %s\n", path, index, reason), 0);
 	cr_assert_str_eq(report, all, "%s\n got: %s want: %s", file, report, all);
 	free(file);
 	free(path);
 	free(report);
 	free(reason);
 	free(all);
+}
+
+static void expect(const struct place *p, const char *name, const char *value, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+static void expect(const struct place *p, const char *name, const char *value, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vexpect(p, name, -1, value, fmt, ap);
+	va_end(ap);
+}
+
+static void expect_member(const struct place *p, int member, const char *value, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+static void expect_member(const struct place *p, int member, const char *value, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vexpect(p, p->key->name, member, value, fmt, ap);
+	va_end(ap);
 }
 
 static void expect_good(const struct place *p, const char *value)
@@ -179,7 +212,7 @@ static void every_key(void (*each)(const struct place *))
 
 static void wrong_type(const struct place *p)
 {
-	bool members = key_is_list(p->key->type) || p->key->type == KEY_GROUP;
+	bool members = key_is_list(p->key->type) || p->key->type == KEY_GROUP || p->key->type == KEY_WORDS;
 
 	if (p->key->type == KEY_LATER)
 		expect(p, p->key->name, "1", "not supported yet");
@@ -352,16 +385,23 @@ Test(keys, texts_have_limits)
 
 static void wrong_word(const struct place *p)
 {
+	bool list = p->key->type == KEY_WORDS;
 	char value[64], *file, *report;
 
-	if (p->key->type != KEY_WORD)
+	if (p->key->type != KEY_WORD && !list)
 		return;
 	for (const struct key_word *w = p->key->words; w->word != NULL; w++) {
-		snprintf(value, sizeof(value), "\"%s\"", w->word);
+		snprintf(value, sizeof(value), list ? "[ \"%s\" ]" : "\"%s\"", w->word);
 		if (w->later)
-			expect(p, p->key->name, value, "\"%s\" is not supported yet", w->word);
+			expect_member(p, list ? 0 : -1, value, "\"%s\" is not supported yet", w->word);
+		else if (list)
+			expect_good(p, value);
 	}
-	file = file_with(p, p->key->name, "\"zzz\"");
+	if (list) {
+		snprintf(value, sizeof(value), "[ \"%s\", \"%s\" ]", p->key->words[0].word, p->key->words[0].word);
+		expect_member(p, 1, value, "\"%s\" is in this list twice", p->key->words[0].word);
+	}
+	file = file_with(p, p->key->name, list ? "[ \"zzz\" ]" : "\"zzz\"");
 	report = try_wrong(file);
 	cr_assert_not_null(strstr(report, ": \"zzz\" is not one of \""), "%s", report);
 	free(file);
@@ -379,7 +419,7 @@ static void wrong_count(const struct place *p)
 	struct text t = { 0 };
 	int max;
 
-	if (!key_is_list(k->type) || (max = atoi(k->max)) > 10000)
+	if ((!key_is_list(k->type) && k->type != KEY_WORDS) || (max = atoi(k->max)) > 10000)
 		return;
 	if (atoi(k->min) > 0)
 		expect(p, k->name, "( )", "must not be empty");
@@ -445,6 +485,52 @@ static void about(const struct place *p)
 Test(keys, each_row_has_words)
 {
 	every_key(about);
+}
+
+static const char *value_of(const struct key *k)
+{
+	switch (k->type) {
+	case KEY_TEXT: case KEY_PATH: return "\"/x\"";
+	case KEY_BOOL: return "true";
+	case KEY_MILLISECONDS: return "\"1s\"";
+	case KEY_WORDS: return "[ ]";
+	case KEY_SIZE: return "4096";
+	case KEY_INTEGER: return k->max;
+	default: cr_assert_fail("%s: a type that no kind had alone", k->name);
+	}
+	return NULL;
+}
+
+/* Where an object is of a kind that has not this key. */
+static void of_another_kind(const struct place *p)
+{
+	const struct key_group *g = p->groups[p->depth];
+	const struct key *kind = g->kind != NULL ? key_find(g, g->kind) : NULL;
+	struct place other = *p;
+	struct key any = *p->key;
+	char reason[128];
+
+	if (p->key->kinds == 0)
+		return;
+	for (const struct key_word *w = kind->words; w->word != NULL; w++) {
+		char *file, *report;
+
+		if (w->later || p->key->kinds & UINT64_C(1) << w->value)
+			continue;
+		any.kinds = UINT64_C(1) << w->value;
+		other.key = &any;
+		file = file_with(&other, p->key->name, value_of(p->key));
+		report = try_wrong(file);
+		snprintf(reason, sizeof(reason), ": is no key where %s = ", kind->name);
+		cr_assert_not_null(strstr(report, reason), "%s\n got: %s", file, report);
+		free(file);
+		free(report);
+	}
+}
+
+Test(keys, a_key_of_another_kind_is_refused)
+{
+	every_key(of_another_kind);
 }
 
 static char *manual;

@@ -82,7 +82,7 @@ static const struct image_listener *bound_at(const struct image *i, const char *
 static const char *cluster_for(const struct image *i, const struct image_listener *l, const char *to, const char *from)
 {
 	struct addr destination = address(to), source = address(from);
-	const struct image_chain *c = match_chain(i, l, &destination, &source);
+	const struct image_chain *c = match_chain(i, l, &destination, APPLICATION_ANY, &source);
 	const struct image_filter *f = c != NULL ? image_filter(i, c->first_filter) : NULL;
 
 	return f != NULL ? image_text(i, image_cluster(i, image_target(i, image_tcp_proxy(i, f->index)->first_target)->cluster)->name) : "none";
