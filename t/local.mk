@@ -14,7 +14,7 @@ unit_common_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) -Wno-shadow
 unit_common_LDADD = common/libcommon.a $(CRITERION_LIBS)
 unit_worker_SOURCES = %D%/unit/worker/accesslog.c %D%/unit/worker/wheel.c
 unit_worker_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) $(URING_CFLAGS) -Wno-shadow
-unit_worker_LDADD = worker/libworker.a common/libcommon.a $(CRITERION_LIBS)
+unit_worker_LDADD = worker/libworker.a common/libcommon.a $(LLHTTP_LINK) $(CRITERION_LIBS)
 unit_agent_SOURCES = %D%/unit/agent/agent.c %D%/unit/agent/answers.c %D%/unit/agent/corrupt.c \
 	%D%/unit/agent/fixture.c %D%/unit/agent/fixture.h %D%/unit/agent/logs.c
 unit_agent_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) $(JANSSON_CFLAGS) -Wno-shadow

@@ -122,12 +122,12 @@ struct http_head {
 
 /*
  * How a body is delimited (RFC 9112 6.3).  NONE: there is none, and no field that says so.  LENGTH may be 0.  CLOSE: the
- * connection's end ends it; responses only.
+ * connection's end ends it; responses only.  TOLD: there is none, but its length is told (answers to HEAD, 304).
  */
-enum http_framing_kind { FRAMING_NONE, FRAMING_LENGTH, FRAMING_CHUNKED, FRAMING_CLOSE };
+enum http_framing_kind { FRAMING_NONE, FRAMING_LENGTH, FRAMING_CHUNKED, FRAMING_CLOSE, FRAMING_TOLD };
 struct http_framing {
 	enum http_framing_kind kind;
-	uint64_t length;		/* of LENGTH */
+	uint64_t length;		/* of LENGTH and TOLD */
 };
 
 static inline bool http_has(const struct http_head *h, enum http_field_id id)
@@ -150,8 +150,11 @@ static inline struct http_span http_value(const struct http_head *h, const struc
 	return http_text(h, f->value, f->value_len);
 }
 
+/* A token's byte (RFC 9110 5.6.2) in lower case; 0: not of a token. */
+extern uint8_t http_token[256];
+
 /* The first field with this number that is not gone, after `f` (NULL: from the start); NULL: none. */
-struct http_field *http_find(const struct http_head *, enum http_field_id, const struct http_field *f);
+struct http_field *http_find(const struct http_head *, enum http_field_id, struct http_field *f);
 /* Takes all of them out. */
 void http_drop(struct http_head *, enum http_field_id);
 /* FIELD_OTHER: not one of the table's.  Case does not matter. */

@@ -40,6 +40,7 @@
 	X(BAD_CODING_ORDER,	400, "http1.invalid_transfer_encoding",	"a Transfer-Encoding that is not chunked once") \
 	X(BAD_CODING_FORBIDDEN,	400, "http1.transfer_encoding_not_allowed", "Transfer-Encoding where it is not allowed") \
 	X(BAD_CONNECTION,	400, "http1.connection_header_rejected", "Connection names a field that is for all recipients") \
+	X(BAD_OPTIONS,		400, "http1.connection_header_rejected", "a malformed Connection, or too many options in it") \
 	X(BAD_UPGRADE,		400, "http1.codec_error",		"101 without an upgrade that was asked for") \
 	X(BAD_CHUNK_SIZE,	400, "http1.codec_error",		"a malformed chunk size, or one too large") \
 	X(BAD_CHUNK_EXT,	400, "http1.codec_error",		"a malformed chunk extension, or too many bytes of them") \
@@ -88,7 +89,6 @@ enum http1_scanned http1_scan(struct http1_scan *, const char *piece, size_t siz
 /* What the head says about its own message and connection. */
 struct http1_meaning {
 	struct http_framing framing;
-	uint64_t declared;		/* Content-Length of an answer to HEAD or of a 304, which has no body; else UINT64_MAX */
 	bool keep_alive;		/* the sender lets the connection live on after this message (framing CLOSE: no) */
 	bool upgrade;			/* request: asks for it (FIELD_UPGRADE names the protocols, Connection upgrade); response: 101 */
 	bool expect_continue;		/* 1.1 only, and only where a body follows */
@@ -120,7 +120,7 @@ enum http1_bad http1_parse_trailers(const char *bytes, size_t size, const struct
  *   BODY_DATA	*data_r lies in bytes
  *   BODY_TRAILER	*data_r is the next piece of the trailer section, with the empty line that ends it; to be gathered for
  *		http1_parse_trailers() at BODY_END, which need not be called if none came.
- *   BODY_END	the message is over; what was not used is the next one's.  Of FRAMING_NONE and LENGTH 0 at once.
+ *   BODY_END	the message is over; what was not used is the next one's.  At once where there is no body.
  *   BODY_BAD	*bad_r
  * It is called until used == size and the answer is BODY_MORE; or until BODY_END or BODY_BAD, and never after that.
  */
@@ -128,6 +128,7 @@ enum http1_body_event { BODY_MORE, BODY_DATA, BODY_TRAILER, BODY_END, BODY_BAD }
 struct http1_body {
 	uint64_t left;			/* of LENGTH, or of this chunk */
 	uint32_t ext_chunk, ext_body;	/* bytes of extensions so far */
+	uint8_t digits;			/* of this chunk's size */
 	struct http1_scan scan;		/* of the trailer section */
 	uint8_t kind;			/* enum http_framing_kind */
 	uint8_t state;

@@ -9,7 +9,6 @@
 
 struct http1_send {
 	struct http_framing framing;	/* of the body as we send it; requests: not CLOSE */
-	uint64_t declared;		/* responses without a body to HEAD, or 304: Content-Length to tell; UINT64_MAX: none */
 	const struct http_line *lines;	/* fields to add */
 	size_t line_count;
 	struct http_span path;		/* requests: in place of path and query; at NULL: not */
@@ -21,8 +20,8 @@ struct http1_send {
 };
 
 /*
- * A head of our own (a local reply) is one whose bytes are NULL: method, target, status as set, no fields; a status without
- * a reason gets http_reason()'s.
+ * A response of our own (a local reply) is a head of zeros but for its status, with its fields in `lines`; it gets
+ * http_reason()'s words.
  */
 
 /* At least as many bytes as the head takes. */

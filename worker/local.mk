@@ -3,8 +3,23 @@ noinst_LIBRARIES += worker/libworker.a
 worker_libworker_a_SOURCES = \
 	%D%/accesslog.c %D%/accesslog.h %D%/buffers.c %D%/buffers.h %D%/confine.c %D%/confine.h %D%/connections.c %D%/connections.h %D%/conn.c %D%/conn.h %D%/control.c %D%/control.h %D%/crash.c %D%/crash.h \
 	%D%/generation.c %D%/generation.h %D%/listener.c %D%/listener.h %D%/loop.c %D%/loop.h \
-	%D%/overload.c %D%/overload.h %D%/pipes.c %D%/pipes.h %D%/upstream.c %D%/upstream.h %D%/flow.c %D%/flow.h %D%/wheel.c %D%/wheel.h %D%/worker.h
-worker_libworker_a_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(SECCOMP_CFLAGS)
+	%D%/overload.c %D%/overload.h %D%/pipes.c %D%/pipes.h %D%/upstream.c %D%/upstream.h %D%/flow.c %D%/flow.h %D%/wheel.c %D%/wheel.h %D%/worker.h \
+	%D%/http.c %D%/http.h %D%/http1.c %D%/http1.h %D%/http1_body.c %D%/http1_fields.c %D%/http1_inside.h %D%/http1_scan.c \
+	%D%/http1_target.c %D%/http1_write.c %D%/http1_write.h
+worker_libworker_a_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(SECCOMP_CFLAGS) $(LLHTTP_CFLAGS)
 meshd_worker_SOURCES = %D%/main.c
 meshd_worker_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS)
-meshd_worker_LDADD = worker/libworker.a common/libcommon.a $(URING_LIBS) $(SECCOMP_LIBS)
+meshd_worker_LDADD = worker/libworker.a common/libcommon.a $(LLHTTP_LINK) $(URING_LIBS) $(SECCOMP_LIBS)
+
+# llhttp where the system has its sources only: configure.ac says why.  Not our style, so not our warnings.
+if LLHTTP_FROM_SOURCES
+LLHTTP_LINK = worker/libllhttp.a
+noinst_LIBRARIES += worker/libllhttp.a
+nodist_worker_libllhttp_a_SOURCES = worker/llhttp/api.c worker/llhttp/http.c worker/llhttp/llhttp.c
+worker_libllhttp_a_CFLAGS = -std=gnu11 $(HOUSE_CFLAGS) -w $(LLHTTP_CFLAGS)
+$(nodist_worker_libllhttp_a_SOURCES): $(LLHTTP_SOURCES)/llhttp.c
+	$(AM_V_GEN)$(MKDIR_P) worker/llhttp && cp $(LLHTTP_SOURCES)/$(@F) $@
+CLEANFILES += $(nodist_worker_libllhttp_a_SOURCES)
+else
+LLHTTP_LINK = $(LLHTTP_LIBS)
+endif
