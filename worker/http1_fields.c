@@ -45,7 +45,8 @@ static int on_value(llhttp_t *p, const char *at, size_t len)
 
 	while (len > 0 && (at[len - 1] == ' ' || at[len - 1] == '\t'))
 		len--;
-	f->value = (uint32_t)(at - r->head->bytes);
+	if (len > 0)			/* an empty one may be said to lie after its line */
+		f->value = (uint32_t)(at - r->head->bytes);
 	f->value_len = (uint32_t)len;
 	return 0;
 }
