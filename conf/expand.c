@@ -2,6 +2,7 @@
 #include "conf/expand.h"
 
 #include "conf/keys.h"
+#include "conf/plain_http.h"
 #include "conf/routes.h"
 
 #include <stdlib.h>
@@ -216,12 +217,28 @@ static const char *inbound_cluster(struct expansion *x, const struct inbound *in
 	return arena_printf(x->arena, "inbound|%llu||", (unsigned long long)in->port);
 }
 
+/* One chain, or one for each of what it may speak.  Returns how many. */
+static uint32_t fill_inbound(struct expansion *x, struct chain *chains, const struct inbound *in)
+{
+	const char *cluster = inbound_cluster(x, in);
+	struct plain_http http = plain_http_inbound(in, cluster, x->arena);
+	uint32_t n = 0;
+
+	if (in->protocol != PROTOCOL_HTTP)
+		fill_chain(x, &chains[n++], &in->origin, arena_printf(x->arena, "0.0.0.0_%llu", (unsigned long long)in->port), in->port,
+		    cluster, in->idle_timeout_ms);
+	if (in->protocol != PROTOCOL_TCP)
+		plain_http_chain(&chains[n++], &http, &in->origin, x->arena);
+	return n;
+}
+
 static void make_inbound(struct expansion *x)
 {
 	const struct intercept *i = x->config->intercept;
 	const struct list *inbound = &x->config->inbound;
 	struct listener *l;
-	uint32_t n = 2;
+	struct plain_http rest = plain_http_passthrough(INBOUND_PASS);
+	uint32_t n = 3;
 
 	if (has_listener(x, "virtualInbound", i->inbound_port, DIRECTION_INBOUND)) {
 		if (inbound->count > 0)
@@ -229,19 +246,18 @@ static void make_inbound(struct expansion *x)
 			    "cannot be with a listener \"virtualInbound\" in the file: its chains are written there");
 		return;
 	}
-	l = make_listener(x, &i->origin, "virtualInbound", i->inbound_port, DIRECTION_INBOUND, inbound->count + 2);
+	l = make_listener(x, &i->origin, "virtualInbound", i->inbound_port, DIRECTION_INBOUND, inbound->count * 2 + n);
 	l->use_original_dst = true;
 	any_address(x, l);
 	fill_chain(x, LIST_AT(l->chains, struct chain, 0), &i->origin, "virtualInbound-blackhole", i->inbound_port, BLACK_HOLE,
 	    IDLE_DEFAULT);
 	fill_chain(x, LIST_AT(l->chains, struct chain, 1), &i->origin, "virtualInbound", 0, INBOUND_PASS, IDLE_DEFAULT);
+	plain_http_chain(LIST_AT(l->chains, struct chain, 2), &rest, &i->origin, x->arena);
 	for (uint32_t k = 0; k < inbound->count; k++) {
 		const struct inbound *in = LIST_AT(*inbound, struct inbound, k);
 
-		if (in->origin.flawed)
-			continue;
-		fill_chain(x, LIST_AT(l->chains, struct chain, n++), &in->origin, arena_printf(x->arena, "0.0.0.0_%llu",
-		    (unsigned long long)in->port), in->port, inbound_cluster(x, in), in->idle_timeout_ms);
+		if (!in->origin.flawed)
+			n += fill_inbound(x, LIST_AT(l->chains, struct chain, n), in);
 	}
 	l->chains.count = n;
 }
@@ -291,19 +307,24 @@ static void check_inbound_ports(struct expansion *x)
 static void make_service_listener(struct expansion *x, const struct service *s, const char *cluster,
     const struct addr_item *at)
 {
+	struct plain_http http = plain_http_service(s, cluster, at != NULL ? &at->addr : NULL, x->arena);
 	unsigned long long port = (unsigned long long)s->port;
 	struct listener *l;
 	struct chain *chain;
 	char ip[ADDR_STRLEN];
 
 	l = make_listener(x, &s->origin, arena_printf(x->arena, "%s_%llu", at != NULL ? addr_print_ip(&at->addr, ip) : "0.0.0.0",
-	    port), s->port, DIRECTION_OUTBOUND, 1);
+	    port), s->port, DIRECTION_OUTBOUND, s->protocol == PROTOCOL_AUTO ? 2 : 1);
 	l->bind_to_port = false;
 	if (at != NULL)
 		add_item(&l->addresses, x->arena, &at->addr, at->line);
 	else
 		any_address(x, l);
-	chain = LIST_AT(l->chains, struct chain, 0);
+	chain = LIST_AT(l->chains, struct chain, l->chains.count - 1);
+	if (s->protocol != PROTOCOL_TCP)
+		plain_http_chain(LIST_AT(l->chains, struct chain, 0), &http, &s->origin, x->arena);
+	if (s->protocol == PROTOCOL_HTTP)
+		return;
 	fill_chain(x, chain, &s->origin, NULL, 0, cluster, s->idle_timeout_ms);
 	LIST_AT(chain->filters, struct filter, 0)->max_connect_attempts = s->max_connect_attempts;
 }
@@ -316,11 +337,35 @@ static void make_service(struct expansion *x, const struct service *s)
 	c->connect_timeout_ms = s->connect_timeout_ms;
 	c->balancer = s->balancer;
 	c->max_connections = s->max_connections;
+	c->max_pending_requests = s->max_pending_requests;
+	c->max_requests = s->max_requests;
+	c->max_requests_per_connection = s->max_requests_per_connection;
 	c->endpoints = s->endpoints;
 	if (s->addresses.count == 0)
 		make_service_listener(x, s, name, NULL);
 	for (uint32_t i = 0; i < s->addresses.count; i++)
 		make_service_listener(x, s, name, LIST_AT(s->addresses, struct addr_item, i));
+}
+
+/* One listener would have to serve them all, and choose by the host that a request names. */
+static void check_http_services(struct expansion *x)
+{
+	const struct service **of_port = arena_alloc(x->arena, 65536, sizeof(*of_port));
+
+	for (uint32_t i = 0; i < x->config->services.count; i++) {
+		struct service *s = LIST_AT(x->config->services, struct service, i);
+
+		if (s->origin.flawed || s->addresses.count > 0 || s->protocol != PROTOCOL_HTTP)
+			continue;
+		if (of_port[s->port] == NULL) {
+			of_port[s->port] = s;
+			continue;
+		}
+		s->origin.flawed = x->config->incomplete = true;
+		report_key(x->report, &s->origin, "addresses", IMAGE_NONE, s->origin.line, "is missing, as it is in %s: two services of "
+		    "protocol \"http\" at one port are told apart by address; by host is not supported yet",
+		    report_place(x->report, &of_port[s->port]->origin));
+	}
 }
 
 /* ---- the whole ---- */
@@ -421,6 +466,7 @@ void expand(struct config *c, struct arena *arena, struct report *report)
 		make_outbound(&x);
 		make_inbound(&x);
 		make_inbound_clusters(&x);
+		check_http_services(&x);
 		for (uint32_t i = 0; i < c->services.count; i++) {
 			if (!LIST_AT(c->services, struct service, i)->origin.flawed)
 				make_service(&x, LIST_AT(c->services, struct service, i));

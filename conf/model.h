@@ -132,6 +132,8 @@ struct cluster {
 	struct list endpoints;
 };
 
+enum protocol { PROTOCOL_TCP, PROTOCOL_HTTP, PROTOCOL_AUTO };	/* AUTO: by a connection's first bytes */
+
 struct inbound {
 	struct origin origin;
 	uint64_t port, protocol, idle_timeout_ms, connect_timeout_ms;
@@ -142,6 +144,7 @@ struct service {
 	struct origin origin;
 	const char *name;
 	uint64_t port, protocol, idle_timeout_ms, connect_timeout_ms, balancer, max_connections, max_connect_attempts;
+	uint64_t timeout_ms, max_pending_requests, max_requests, max_requests_per_connection;	/* of http */
 	struct list addresses, endpoints;
 };
 

@@ -44,9 +44,17 @@ static bool same_targets(const struct filter *a, const struct filter *b)
 	return true;
 }
 
+/* Made by a plain form: where two of those meet, so do their listeners or clusters, which is said there. */
+static bool is_plain(const struct filter *f)
+{
+	return f->origin.parent->parent == NULL;
+}
+
 /* Two that share one must say the same of it. */
 static void check_shared(const struct filter *first, const struct filter *f, struct report *r)
 {
+	if (is_plain(first) && is_plain(f))
+		return;
 	if (first->origin.flawed || f->origin.flawed || (same_targets(first, f) && same_text(first->virtual_host, f->virtual_host) &&
 	    same_text(first->route_name, f->route_name) && same_text(first->prefix, f->prefix) && first->timeout_ms == f->timeout_ms))
 		return;

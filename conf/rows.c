@@ -7,6 +7,7 @@
 #define GROUP(type, rows) { #type, sizeof(struct type), rows, sizeof(rows) / sizeof((rows)[0]), NULL }
 #define GROUP_OF_KINDS(type, rows, key) { #type, sizeof(struct type), rows, sizeof(rows) / sizeof((rows)[0]), key }
 #define OF(kind) .kinds = UINT64_C(1) << (kind)
+#define OF_EITHER(kind, other) .kinds = UINT64_C(1) << (kind) | UINT64_C(1) << (other)
 #define NAME_RANGE RANGE("1", "231")		/* IMAGE_NAME_MAX and its nought */
 #define PORT_RANGE RANGE("1", "65535")
 #define LIST_RANGE RANGE("0", "100000")
@@ -22,9 +23,10 @@ static const struct key_word directions[] = {
 	{ "outbound", DIRECTION_OUTBOUND, false }, { 0 },
 };
 static const struct key_word protocols[] = {
-	{ "tcp", 0, false }, { "http", 0, true }, { "http2", 0, true }, { "https", 0, true }, { "grpc", 0, true },
+	{ "tcp", PROTOCOL_TCP, false }, { "http", PROTOCOL_HTTP, false }, { "auto", PROTOCOL_AUTO, false },
+	{ "http2", 0, true }, { "https", 0, true }, { "grpc", 0, true },
 	{ "grpc-web", 0, true }, { "tls", 0, true }, { "udp", 0, true }, { "mongo", 0, true }, { "mysql", 0, true },
-	{ "redis", 0, true }, { "http_proxy", 0, true }, { "auto", 0, true }, { 0 },
+	{ "redis", 0, true }, { "http_proxy", 0, true }, { 0 },
 };
 static const struct key_word modes[] = {
 	{ "redirect", INTERCEPT_REDIRECT, false }, { "none", INTERCEPT_NONE, false }, { "tproxy", 0, true }, { 0 },
@@ -276,12 +278,12 @@ static const struct key inbound_rows[] = {
 	{ .name = "endpoint", .type = KEY_ENDPOINT, AT(inbound, endpoint),
 	  .about = "where the application listens; 127.0.0.1 and the port unless given" },
 	{ .name = "idle_timeout", .type = KEY_MILLISECONDS, AT(inbound, idle_timeout_ms), IDLE_RANGE, .def = "1h",
-	  .about = "as of a tcp_proxy" },
+	  .about = "as of a filter" },
 	{ .name = "connect_timeout", .type = KEY_MILLISECONDS, AT(inbound, connect_timeout_ms), CONNECT_RANGE, .def = "5s",
 	  .about = "as of a cluster" },
 	LATER("tls"), LATER("name"),
 };
-static const struct key_group inbound_group = GROUP(inbound, inbound_rows);
+static const struct key_group inbound_group = GROUP_OF_KINDS(inbound, inbound_rows, "protocol");
 
 static const struct key service_rows[] = {
 	{ .name = "name", .type = KEY_TEXT, .flags = KEY_REQUIRED, AT(service, name), NAME_RANGE, .about = "its name" },
@@ -296,16 +298,24 @@ static const struct key service_rows[] = {
 	{ .name = "max_connections", .type = KEY_INTEGER, AT(service, max_connections), CONNECTIONS_RANGE, .def = "0",
 	  .about = "as of a cluster" },
 	{ .name = "max_connect_attempts", .type = KEY_INTEGER, AT(service, max_connect_attempts), RANGE("1", "100"), .def = "1",
-	  .about = "as of a tcp_proxy" },
+	  OF_EITHER(PROTOCOL_TCP, PROTOCOL_AUTO), .about = "as of a tcp_proxy" },
+	{ .name = "timeout", .type = KEY_MILLISECONDS, AT(service, timeout_ms), IDLE_RANGE, .def = "0s",
+	  OF_EITHER(PROTOCOL_HTTP, PROTOCOL_AUTO), .about = "from the end of a request to the end of its answer; 0s: none" },
+	{ .name = "max_pending_requests", .type = KEY_INTEGER, AT(service, max_pending_requests), CONNECTIONS_RANGE,
+	  .def = "1024", OF_EITHER(PROTOCOL_HTTP, PROTOCOL_AUTO), .about = "as of a cluster" },
+	{ .name = "max_requests", .type = KEY_INTEGER, AT(service, max_requests), CONNECTIONS_RANGE, .def = "0",
+	  OF_EITHER(PROTOCOL_HTTP, PROTOCOL_AUTO), .about = "as of a cluster" },
+	{ .name = "max_requests_per_connection", .type = KEY_INTEGER, AT(service, max_requests_per_connection),
+	  RANGE("0", "1000000000"), .def = "0", OF_EITHER(PROTOCOL_HTTP, PROTOCOL_AUTO), .about = "as of a cluster" },
 	{ .name = "endpoints", .type = KEY_ENDPOINTS, .flags = KEY_REQUIRED, AT(service, endpoints), LIST_RANGE,
 	  .group = &endpoint_group, .about = "where the service runs" },
 	{ .name = "idle_timeout", .type = KEY_MILLISECONDS, AT(service, idle_timeout_ms), IDLE_RANGE, .def = "1h",
-	  .about = "as of a tcp_proxy" },
+	  .about = "as of a filter" },
 	{ .name = "connect_timeout", .type = KEY_MILLISECONDS, AT(service, connect_timeout_ms), CONNECT_RANGE, .def = "5s",
 	  .about = "as of a cluster" },
 	LATER("tls"), LATER("hosts"),
 };
-static const struct key_group service_group = GROUP(service, service_rows);
+static const struct key_group service_group = GROUP_OF_KINDS(service, service_rows, "protocol");
 
 static const struct key top_rows[] = {
 	{ .name = "node", .type = KEY_GROUP, .flags = KEY_ALWAYS, AT(config, node), .group = &node_group,

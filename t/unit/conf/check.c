@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define TCP(cluster) "filters = ( { type = \"tcp_proxy\"; cluster = \"" cluster "\"; } ); "
+#define HTTP(more) "filters = ( { type = \"http\"; cluster = \"c\"; " more "} ); "
 #define LISTENER(name, address, port, more) \
 	"{ name = \"" name "\"; address = \"" address "\"; port = " port "; " more "filter_chains = ( { " TCP("c") "} ); }"
 #define CLUSTER_C "clusters = ( { name = \"c\"; } );\n"
@@ -66,6 +67,28 @@ static const struct {
 	{ CLUSTER_C "listeners = ( { name = \"l\"; address = \"192.0.2.1\"; port = 1; filter_chains = ( {\n"
 	  "filter_chain_match = { prefix_ranges = [ \"10.0.0.0/8\", \"10.0.0.0/8\" ]; }; " TCP("c") "} ); } );",
 	  "m.conf:3: listeners[0].filter_chains[0].filter_chain_match: a prefix is in its list twice\n" },
+	{ CLUSTER_C "listeners = ( { name = \"l\"; address = \"192.0.2.1\"; port = 1; filter_chains = (\n"
+	  "{ filter_chain_match = { application_protocols = [ \"http/1.0\", \"http/1.1\" ]; }; " TCP("c") "},\n"
+	  "{ filter_chain_match = { application_protocols = [ \"http/1.1\" ]; }; " TCP("c") "} ); } );",
+	  "m.conf:4: listeners[0].filter_chains[1]: selects the same connections as listeners[0].filter_chains[0] (m.conf:3)\n" },
+	/* HTTP */
+	{ CLUSTER_C "listeners = ( { name = \"l\"; address = \"192.0.2.1\"; port = 1; filter_chains = ( {\n" HTTP("prefix = \"/a?b\"; ") "} ); } );",
+	  "m.conf:3: listeners[0].filter_chains[0].filters[0].prefix: must be of a path: a query is not looked at\n" },
+	{ CLUSTER_C "listeners = ( { name = \"l\"; address = \"192.0.2.1\"; port = 1; filter_chains = (\n{ name = \"a\"; " HTTP("") "},\n"
+	  "{ name = \"b\"; filter_chain_match = { destination_port = 1; }; " HTTP("timeout = \"1s\"; ") "} ); } );",
+	  "m.conf:4: listeners[0].filter_chains[1].filters[0].route_config_name: \"c\" is already the route configuration of "
+	  "listeners[0].filter_chains[0].filters[0] (m.conf:3), which leads elsewhere\n" },
+	{ CLUSTER_C "listeners = ( { name = \"l\"; address = \"192.0.2.1\"; port = 1; filter_chains = ( {\n" HTTP("max_connect_attempts = 2; ") "} ); } );",
+	  "m.conf:3: listeners[0].filter_chains[0].filters[0].max_connect_attempts: is no key where type = \"http\"\n" },
+	{ "intercept = { };\nservices = (\n{ name = \"a\"; port = 80; protocol = \"http\"; endpoints = [ ]; },\n"
+	  "{ name = \"b\"; port = 80; protocol = \"http\"; endpoints = [ ]; } );",
+	  "m.conf:4: services[1].addresses: is missing, as it is in services[0] (m.conf:3): two services of protocol \"http\" at one "
+	  "port are told apart by address; by host is not supported yet\n" },
+	{ "intercept = { };\nservices = (\n{ name = \"a\"; port = 80; protocol = \"http\"; endpoints = [ ]; },\n"
+	  "{ name = \"b\"; port = 80; protocol = \"auto\"; endpoints = [ ]; } );",
+	  "m.conf:4: services[1]: makes a listener \"0.0.0.0_80\", as does services[0] (m.conf:3)\n" },
+	{ "intercept = { };\nservices = ( { name = \"a\"; port = 80; protocol = \"tcp\"; endpoints = [ ];\ntimeout = \"1s\"; } );",
+	  "m.conf:3: services[0].timeout: is no key where protocol = \"tcp\"\n" },
 	/* keys that do not go together */
 	{ "clusters = ( { name = \"c\"; type = \"original_dst\";\nendpoints = [ \"192.0.2.1:1\" ]; } );",
 	  "m.conf:2: clusters[0].endpoints: a cluster of type \"original_dst\" has none\n" },
@@ -135,6 +158,13 @@ static const char *const good[] = {
 	/* strings that follow each other are one; quotes and backslashes survive */
 	"node = { id = \"a\\\"b\\\\\" \"c\"; };",
 	"intercept = { exclude_inbound_ports = ( 22, \"1-3\", \"3-9\", 10, 65535 ); exclude_outbound_ports = [ ]; };",
+	/* two that share a route configuration */
+	CLUSTER_C "listeners = ( { name = \"l\"; address = \"192.0.2.1\"; port = 1; filter_chains = ( { " HTTP("max_headers_count = 5; ") "},"
+	"{ filter_chain_match = { destination_port = 2; }; " HTTP("") "} ); } );",
+	/* services of HTTP at one port, of several addresses */
+	"intercept = { }; services = ( { name = \"a\"; port = 80; protocol = \"HTTP\"; addresses = [ \"192.0.2.1\" ]; endpoints = [ ]; },"
+	"{ name = \"b\"; port = 80; protocol = \"auto\"; addresses = [ \"192.0.2.2\" ]; endpoints = [ ]; },"
+	"{ name = \"c\"; port = 80; protocol = \"http\"; endpoints = [ ]; } );",
 	/* a chain for each family and port, sorted whatever their order is */
 	CLUSTER_C "listeners = ( { name = \"l\"; address = [ \"::\", \"0.0.0.0\" ]; port = 1; filter_chains = ("
 	"{ " TCP("c") "}, { filter_chain_match = { destination_port = 2; }; " TCP("c") "},"
