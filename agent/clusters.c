@@ -24,14 +24,21 @@ static void endpoint_text(const struct agent *a, const char *cluster, const stru
 	fprintf(out, "%s::%s::weight::%u\n", cluster, address, p->weight);
 }
 
+static void limit_text(const char *cluster, const char *limit, uint32_t value, FILE *out)
+{
+	if (value != 0)
+		fprintf(out, "%s::default_priority::%s::%u\n", cluster, limit, value);
+}
+
 static void cluster_text(const struct agent *a, const struct image_cluster *c, FILE *out)
 {
 	const char *name = image_text(&a->image, c->name);
 
 	fprintf(out, "%s::observability_name::%s\n", name, name);
 	fprintf(out, "%s::lb_policy::%s\n", name, text_balancer(c));
-	if (c->max_connections != 0)
-		fprintf(out, "%s::default_priority::max_connections::%u\n", name, c->max_connections);
+	limit_text(name, "max_connections", c->max_connections, out);
+	limit_text(name, "max_pending_requests", c->max_pending_requests, out);
+	limit_text(name, "max_requests", c->max_requests, out);
 	fprintf(out, "%s::added_via_api::true\n", name);
 	for (uint32_t i = 0; i < c->endpoint_count; i++)
 		endpoint_text(a, name, image_endpoint(&a->image, c->first_endpoint + i), out);
@@ -54,14 +61,14 @@ static json_t *endpoint_json(const struct agent *a, const struct image_endpoint 
 static json_t *cluster_json(const struct agent *a, const struct image_cluster *c)
 {
 	const char *name = image_text(&a->image, c->name);
-	json_t *hosts = json_array(), *j;
+	json_t *hosts = json_array(), *j, *breakers = text_breakers(c);
 
 	for (uint32_t i = 0; i < c->endpoint_count; i++)
 		json_array_append_new(hosts, endpoint_json(a, image_endpoint(&a->image, c->first_endpoint + i)));
 	j = json_pack("{s:o, s:b, s:o, s:o}", "name", text_json(name), "added_via_api", 1,
 	    "observability_name", text_json(name), "host_statuses", hosts);
-	if (c->max_connections != 0)
-		json_object_set_new(j, "circuit_breakers", text_breakers(c));
+	if (breakers != NULL)
+		json_object_set_new(j, "circuit_breakers", breakers);
 	return j;
 }
 

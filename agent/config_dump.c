@@ -3,7 +3,9 @@
  * them.  Everything can change with a reload, so everything stands under `dynamic_`.
  */
 #include "agent/answers.h"
+#include "agent/dump_http.h"
 #include "agent/text.h"
+#include "common/match.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -49,10 +51,11 @@ static json_t *cluster_json(const struct agent *a, const struct image_cluster *c
 	    "name", text_json(image_text(&a->image, c->name)),
 	    "type", c->type == CLUSTER_ORIGINAL_DST ? "ORIGINAL_DST" : "STATIC",
 	    "connect_timeout", text_duration(c->connect_timeout_ms),
-	    "lb_policy", text_balancer(c), "per_connection_buffer_limit_bytes", (json_int_t)c->buffer_limit_bytes);
+	    "lb_policy", text_balancer(c), "per_connection_buffer_limit_bytes", (json_int_t)c->buffer_limit_bytes), *breakers;
 
-	if (c->max_connections != 0)
-		json_object_set_new(j, "circuit_breakers", text_breakers(c));
+	if ((breakers = text_breakers(c)) != NULL)
+		json_object_set_new(j, "circuit_breakers", breakers);
+	json_object_set_new(j, "typed_extension_protocol_options", dump_protocol_options(c));
 	if (c->type == CLUSTER_STATIC)
 		json_object_set_new(j, "load_assignment", load_assignment(a, c));
 	else if (c->direction == DIRECTION_INBOUND)
@@ -65,23 +68,6 @@ static json_t *cluster_json(const struct agent *a, const struct image_cluster *c
 
 /* ---- listeners ---- */
 
-/* `upto` of the one before and its own: see struct image_target. */
-static json_t *weighted_clusters(const struct agent *a, const struct image_tcp_proxy *t)
-{
-	json_t *list = json_array();
-	uint32_t before = 0;
-
-	for (uint32_t i = 0; i < t->target_count; i++) {
-		const struct image_target *target = image_target(&a->image, t->first_target + i);
-		const struct image_cluster *c = image_cluster(&a->image, target->cluster);
-
-		json_array_append_new(list, json_pack("{s:o, s:I}", "name", text_json(image_text(&a->image, c->name)),
-		    "weight", (json_int_t)target->upto - before));
-		before = target->upto;
-	}
-	return json_pack("{s:o}", "clusters", list);
-}
-
 static json_t *tcp_proxy_json(const struct agent *a, const struct image_tcp_proxy *t)
 {
 	const struct image_cluster *c = image_cluster(&a->image, image_target(&a->image, t->first_target)->cluster);
@@ -92,26 +78,34 @@ static json_t *tcp_proxy_json(const struct agent *a, const struct image_tcp_prox
 	if (t->target_count == 1)
 		json_object_set_new(j, "cluster", text_json(image_text(&a->image, c->name)));
 	else
-		json_object_set_new(j, "weighted_clusters", weighted_clusters(a, t));
+		json_object_set_new(j, "weighted_clusters", dump_weighted_clusters(a, t->first_target, t->target_count));
 	if (t->max_duration_ms != 0)
 		json_object_set_new(j, "max_downstream_connection_duration", text_duration(t->max_duration_ms));
 	return j;
 }
 
-static json_t *filter_json(const struct agent *a, const struct image_filter *f)
+static json_t *filter_json(const struct agent *a, const struct image_filter *f, bool inbound)
 {
+	if (f->type == FILTER_HTTP)
+		return json_pack("{s:s, s:o}", "name", "envoy.filters.network.http_connection_manager",
+		    "typed_config", dump_connection_manager(a, image_http(&a->image, f->index), inbound));
 	return json_pack("{s:s, s:o}", "name", "envoy.filters.network.tcp_proxy",
 	    "typed_config", tcp_proxy_json(a, image_tcp_proxy(&a->image, f->index)));
 }
 
 /* An unnamed chain has none here either. */
-static json_t *chain_json(const struct agent *a, const struct image_chain *c)
+static json_t *chain_json(const struct agent *a, const struct image_chain *c, bool inbound)
 {
 	json_t *j = json_object(), *filters = json_array();
 	const char *name = image_text(&a->image, c->name);
 
-	for (uint32_t i = 0; i < c->filter_count; i++)
-		json_array_append_new(filters, filter_json(a, image_filter(&a->image, c->first_filter + i)));
+	for (uint32_t i = 0; i < c->filter_count; i++) {
+		const struct image_filter *f = image_filter(&a->image, c->first_filter + i);
+
+		json_array_append_new(filters, filter_json(a, f, inbound));
+		if (f->type == FILTER_HTTP)
+			json_object_set_new(j, "metadata", dump_http_metadata(image_http(&a->image, f->index)));
+	}
 	json_object_set_new(j, "filters", filters);
 	if (*name != '\0')
 		json_object_set_new(j, "name", text_json(name));
@@ -151,25 +145,59 @@ static void add_prefix(json_t *match, const char *key, const struct prefix *p)
 	json_array_append_new(list, one);
 }
 
+/* Sorted down, and those of one chain come again for each source. */
+static void add_application(json_t *match, uint8_t application)
+{
+	const char *name = match_application_name(application);
+	json_t *list, *other;
+	size_t i;
+
+	if (application == APPLICATION_ANY)
+		return;
+	list = member(match, "application_protocols", json_array);
+	json_array_foreach(list, i, other) {
+		if (strcmp(json_string_value(other), name) == 0)
+			return;
+	}
+	json_array_insert_new(list, 0, json_string(name));
+}
+
 static json_t *chains_json(const struct agent *a, const struct image_listener *l)
 {
 	json_t *chains = json_array();
 
 	for (uint32_t i = 0; i < l->chain_count; i++)
-		json_array_append_new(chains, chain_json(a, image_chain(&a->image, l->first_chain + i)));
+		json_array_append_new(chains, chain_json(a, image_chain(&a->image, l->first_chain + i),
+		    l->direction == DIRECTION_INBOUND));
 	for (uint32_t i = 0; i < l->match_count; i++) {
 		const struct image_match *m = image_match(&a->image, l->first_match + i);
 		json_t *chain = json_array_get(chains, m->chain - l->first_chain), *match;
 
-		if (m->port == 0 && m->destination.family == 0 && m->source.family == 0)
+		if (m->port == 0 && m->destination.family == 0 && m->source.family == 0 && m->application == APPLICATION_ANY)
 			continue;
 		match = member(chain, "filter_chain_match", json_object);
 		if (m->port != 0)
 			json_object_set_new(match, "destination_port", json_integer(m->port));
 		add_prefix(match, "prefix_ranges", &m->destination);
+		add_application(match, m->application);
 		add_prefix(match, "source_prefix_ranges", &m->source);
 	}
 	return chains;
+}
+
+/* Where a chain asks for an application protocol there is somebody who finds out. */
+static void add_inspector(const struct agent *a, const struct image_listener *l, json_t *j)
+{
+	uint32_t i = 0;
+
+	while (i < l->match_count && image_match(&a->image, l->first_match + i)->application == APPLICATION_ANY)
+		i++;
+	if (i == l->match_count)
+		return;
+	json_object_set_new(j, "listener_filters", json_pack("[{s:s, s:{s:s}}]", "name", "envoy.filters.listener.http_inspector",
+	    "typed_config", TYPE("envoy.extensions.filters.listener.http_inspector.v3.HttpInspector")));
+	json_object_set_new(j, "listener_filters_timeout", text_duration(l->filters_timeout_ms));
+	json_object_set_new(j, "continue_on_listener_filters_timeout", json_true());
 }
 
 static json_t *listener_json(const struct agent *a, const struct image_listener *l)
@@ -191,6 +219,7 @@ static json_t *listener_json(const struct agent *a, const struct image_listener 
 	json_decref(more);
 	if (is_virtual)
 		json_object_set_new(j, "use_original_dst", json_true());
+	add_inspector(a, l, j);
 	return j;
 }
 
@@ -241,6 +270,68 @@ static void put_clusters(struct dump *d)
 		    "cluster", cluster_json(d->agent, image_cluster(image, i)), "last_updated", d->updated));
 	fputs("\n]}", d->out);
 	d->failed |= list.failed;
+}
+
+/* A byte for each route configuration: 1 where a connection manager has it in itself.  NULL: no memory. */
+static uint8_t *find_inline(const struct image *image)
+{
+	uint8_t *found = calloc(image_count(image, SECTION_ROUTE_CONFIGS) + 1, 1);
+
+	for (uint32_t i = 0; found != NULL && i < image_count(image, SECTION_LISTENERS); i++) {
+		const struct image_listener *l = image_listener(image, i);
+
+		for (uint32_t k = 0; k < l->chain_count && l->direction == DIRECTION_INBOUND; k++) {
+			const struct image_chain *c = image_chain(image, l->first_chain + k);
+			const struct image_filter *f = image_filter(image, c->first_filter + c->filter_count - 1);
+
+			if (f->type == FILTER_HTTP)
+				found[image_http(image, f->index)->route_config] = 1;
+		}
+	}
+	return found;
+}
+
+static void put_static_routes(struct dump *d, const uint8_t *is_inline)
+{
+	const struct image *image = &d->agent->image;
+	struct text_list list = { d->out, 0, false };
+
+	for (uint32_t i = 0; i < image_count(image, SECTION_ROUTE_CONFIGS); i++) {
+		if (is_inline[i])
+			text_item(&list, json_pack("{s:o, s:O}", "route_config", dump_route_config(d->agent, image_route_config(image, i)),
+			    "last_updated", d->updated));
+	}
+	d->failed |= list.failed;
+}
+
+static void put_dynamic_routes(struct dump *d, const uint8_t *is_inline)
+{
+	const struct image *image = &d->agent->image;
+	struct text_list list = { d->out, 0, false };
+
+	for (uint32_t i = 0; i < image_count(image, SECTION_ROUTE_CONFIGS); i++) {
+		if (!is_inline[i])
+			text_item(&list, json_pack("{s:O, s:o, s:O}", "version_info", d->version,
+			    "route_config", dump_route_config(d->agent, image_route_config(image, i)), "last_updated", d->updated));
+	}
+	d->failed |= list.failed;
+}
+
+/* What a connection manager has in itself is static for Envoy, whatever becomes of its listener. */
+static void put_routes(struct dump *d)
+{
+	uint8_t *is_inline = find_inline(&d->agent->image);
+
+	if (is_inline == NULL) {
+		d->failed = true;
+		return;
+	}
+	fputs("{\"@type\": \"type.googleapis.com/envoy.admin.v3.RoutesConfigDump\", \"static_route_configs\": [\n", d->out);
+	put_static_routes(d, is_inline);
+	fputs("\n], \"dynamic_route_configs\": [\n", d->out);
+	put_dynamic_routes(d, is_inline);
+	fputs("\n]}", d->out);
+	free(is_inline);
 }
 
 /* Limits that are no field of an object with Envoy, but a runtime key: of the whole and of a listener. */
@@ -297,6 +388,8 @@ unsigned answer_config_dump(const struct agent *a, const struct query *q, FILE *
 		put_clusters(&d);
 		fputs(",\n", out);
 		put_listeners(&d);
+		fputs(",\n", out);
+		put_routes(&d);
 		fputs("\n]}\n", out);
 	}
 	json_decref(d.version);

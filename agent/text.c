@@ -58,9 +58,19 @@ const char *text_balancer(const struct image_cluster *c)
 
 json_t *text_breakers(const struct image_cluster *c)
 {
-	if (c->max_connections == 0)
+	json_t *limits = json_object();
+
+	if (c->max_connections != 0)
+		json_object_set_new(limits, "max_connections", json_integer(c->max_connections));
+	if (c->max_pending_requests != 0)
+		json_object_set_new(limits, "max_pending_requests", json_integer(c->max_pending_requests));
+	if (c->max_requests != 0)
+		json_object_set_new(limits, "max_requests", json_integer(c->max_requests));
+	if (json_object_size(limits) == 0) {
+		json_decref(limits);
 		return NULL;
-	return json_pack("{s:[{s:I}]}", "thresholds", "max_connections", (json_int_t)c->max_connections);
+	}
+	return json_pack("{s:[o]}", "thresholds", limits);
 }
 
 uint64_t text_now_ns(void)

@@ -19,7 +19,7 @@ json_t *text_duration(uint64_t ms);
 json_t *text_address(const struct addr *);
 /* As Envoy's lb_policy: "LEAST_REQUEST". */
 const char *text_balancer(const struct image_cluster *);
-/* {"thresholds": [{"max_connections": ...}]}, Envoy's circuit_breakers; NULL: the cluster has no limit. */
+/* {"thresholds": [{"max_connections": ..., "max_requests": ...}]}, Envoy's circuit_breakers; NULL: the cluster has none of these limits. */
 json_t *text_breakers(const struct image_cluster *);
 uint64_t text_now_ns(void);
 

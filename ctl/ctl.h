@@ -68,6 +68,7 @@ int command_generations(struct ctl *);
 int command_version(struct ctl *);
 int command_listener(struct ctl *);
 int command_cluster(struct ctl *);
+int command_route(struct ctl *);
 int command_endpoint(struct ctl *);
 int command_all(struct ctl *);
 int command_reload(struct ctl *);

@@ -5,7 +5,7 @@ ctl_libctl_a_SOURCES = \
 	%D%/check.c %D%/client.c %D%/client.h %D%/connections.c %D%/ctl.h %D%/json.c %D%/json.h \
 	%D%/master.c %D%/master.h %D%/name.c %D%/name.h %D%/names.c \
 	%D%/options.c %D%/options.h %D%/output.c %D%/output.h %D%/output_json.c %D%/output_text.c \
-	%D%/pc_cluster.c %D%/pc_listener.c %D%/proxyconfig.c %D%/proxyconfig.h %D%/stats.c %D%/status.c \
+	%D%/pc_cluster.c %D%/pc_listener.c %D%/pc_route.c %D%/proxyconfig.c %D%/proxyconfig.h %D%/stats.c %D%/status.c \
 	%D%/table.c %D%/table.h %D%/words.c %D%/words.h %D%/yaml.c %D%/yaml.h
 ctl_libctl_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CURL_CFLAGS)
 meshctl_SOURCES = %D%/meshctl.c

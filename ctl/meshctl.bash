@@ -90,7 +90,7 @@ _meshctl_values()
 		timeout 2 "$meshctl" "${rundir[@]}" names "${1#--}" 2>/dev/null ;;
 	--direction) printf '%s\n' inbound outbound ;;
 	--status) printf '%s\n' healthy unhealthy ;;
-	--type) printf '%s\n' TCP ;;
+	--type) printf '%s\n' TCP HTTP HTTP+TCP ;;
 	esac
 }
 

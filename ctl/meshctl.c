@@ -27,6 +27,10 @@ static const struct flag cluster_flags[] = {
 	{ "subset", "NAME", "clusters of this subset", false },
 	{ "direction", "WORD", "inbound or outbound", false }, { 0 }
 };
+static const struct flag route_flags[] = {
+	{ "name", "NAME", "the route configuration of this name", false },
+	{ "verbose", NULL, "a row for each route (=false: for each route configuration)", false }, { 0 }
+};
 static const struct flag endpoint_flags[] = {
 	{ "address", "IP", "endpoints at this address", false },
 	{ "port", "PORT", "endpoints at this port", false },
@@ -34,7 +38,7 @@ static const struct flag endpoint_flags[] = {
 	{ "cluster", "NAME", "endpoints of this cluster", false }, { 0 }
 };
 static const struct flag all_flags[] = {
-	{ "verbose", NULL, "a row for each filter chain (=false: for each listener)", false }, { 0 }
+	{ "verbose", NULL, "a row for each filter chain and route (=false: for each listener and route configuration)", false }, { 0 }
 };
 static const struct flag connections_flags[] = {
 	{ "listener", "NAME", "of this listener", false },
@@ -58,6 +62,7 @@ static const struct flag drain_flags[] = {
 
 static const struct command proxy_config[] = {
 	{ "listener", "l", NULL, command_listener, NULL, 0, 0, listener_flags, "listeners and their filter chains" },
+	{ "route", "r", NULL, command_route, NULL, 0, 0, route_flags, "route configurations, virtual hosts and routes" },
 	{ "cluster", "c", NULL, command_cluster, NULL, 0, 0, cluster_flags, "clusters" },
 	{ "endpoint", "ep", NULL, command_endpoint, NULL, 0, 0, endpoint_flags, "endpoints" },
 	{ "all", "a", NULL, command_all, NULL, 0, 0, all_flags, "all of them" },

@@ -94,6 +94,17 @@ static void prefixes(const json_t *ranges, struct line *to)
 	}
 }
 
+static void protocols(const json_t *names, struct line *to)
+{
+	const json_t *name;
+	size_t i;
+
+	json_array_foreach(names, i, name) {
+		put(to, i > 0 ? "," : "App: ");
+		put(to, json_is_string(name) ? json_string_value(name) : "");
+	}
+}
+
 static void match_of(const json_t *chain, struct line *to)
 {
 	const json_t *match = json_object_get(chain, "filter_chain_match");
@@ -103,8 +114,9 @@ static void match_of(const json_t *chain, struct line *to)
 
 	if (port != 0)
 		snprintf(text, sizeof(text), ":%d", port);
+	protocols(json_object_get(match, "application_protocols"), to);
 	if (json_array_size(ranges) > 0 || port != 0) {
-		put(to, "Addr: ");
+		put(to, to->n > 0 ? "; Addr: " : "Addr: ");
 		put(to, json_array_size(ranges) > 0 ? "" : "*");
 		prefixes(ranges, to);
 		put(to, text);
@@ -132,18 +144,79 @@ static void weighted_clusters(const json_t *clusters, struct line *to)
 	}
 }
 
+/* istioctl's rule for PassthroughCluster, BlackHoleCluster and their like */
+static void cluster_destination(const char *cluster, struct line *to)
+{
+	if (strstr(cluster, "Cluster") == NULL)
+		put(to, "Cluster: ");
+	put(to, cluster);
+}
+
 static void tcp_proxy_destination(const json_t *proxy, struct line *to)
 {
 	const char *cluster = json_text(proxy, "cluster");
 
-	if (*cluster == '\0') {
+	if (*cluster == '\0')
 		weighted_clusters(json_at(proxy, "weighted_clusters", "clusters", NULL), to);
-		return;
+	else
+		cluster_destination(cluster, to);
+}
+
+/* The cluster that every request goes to; "": there is no such one. */
+static const char *only_cluster(const json_t *vhosts)
+{
+	const json_t *vhost = json_array_get(vhosts, 0), *domains = json_object_get(vhost, "domains");
+	const json_t *routes = json_object_get(vhost, "routes"), *route = json_array_get(routes, 0);
+	const char *domain = json_string_value(json_array_get(domains, 0));
+
+	if (json_array_size(vhosts) != 1 || json_array_size(domains) != 1 || json_array_size(routes) != 1 || domain == NULL ||
+	    strcmp(domain, "*") != 0 || strcmp(json_text(json_object_get(route, "match"), "prefix"), "/") != 0)
+		return "";
+	return json_text(json_object_get(route, "route"), "cluster");
+}
+
+/* as istioctl writes it: "Inline Route: a.example/b.example /x, /y" */
+static void inline_destination(const json_t *vhosts, struct line *to)
+{
+	const json_t *vhost, *domain, *route;
+	char match[1100];
+	size_t i, k;
+
+	json_array_foreach(vhosts, i, vhost) {
+		const json_t *domains = json_object_get(vhost, "domains");
+
+		put(to, i > 0 ? "; " : "Inline Route: ");
+		json_array_foreach(domains, k, domain) {
+			const char *text = json_is_string(domain) ? json_string_value(domain) : "";
+
+			if (json_array_size(domains) == 1 && strcmp(text, "*") == 0)
+				break;
+			put(to, k > 0 ? "/" : "");
+			put(to, text);
+			put(to, k + 1 == json_array_size(domains) ? " " : "");
+		}
+		json_array_foreach(json_object_get(vhost, "routes"), k, route) {
+			put(to, k > 0 ? ", " : "");
+			put(to, route_match_text(route, match, sizeof(match)));
+		}
 	}
-	/* istioctl's rule for PassthroughCluster, BlackHoleCluster and their like */
-	if (strstr(cluster, "Cluster") == NULL)
-		put(to, "Cluster: ");
-	put(to, cluster);
+}
+
+static void http_destination(const json_t *manager, struct line *to)
+{
+	const json_t *vhosts = json_at(manager, "route_config", "virtual_hosts", NULL);
+	const char *name = json_text(json_object_get(manager, "rds"), "route_config_name"), *cluster = only_cluster(vhosts);
+
+	if (*cluster != '\0') {
+		cluster_destination(cluster, to);
+	} else if (vhosts != NULL) {
+		inline_destination(vhosts, to);
+	} else if (*name != '\0') {
+		put(to, "Route: ");
+		put(to, name);
+	} else {
+		put(to, "HTTP");
+	}
 }
 
 static void destination_of(const json_t *chain, struct line *to)
@@ -152,9 +225,12 @@ static void destination_of(const json_t *chain, struct line *to)
 	size_t i;
 
 	json_array_foreach(json_object_get(chain, "filters"), i, filter) {
-		if (!is_filter(filter, "TcpProxy"))
+		if (is_filter(filter, "HttpConnectionManager"))
+			http_destination(json_object_get(filter, "typed_config"), to);
+		else if (is_filter(filter, "TcpProxy"))
+			tcp_proxy_destination(json_object_get(filter, "typed_config"), to);
+		else
 			continue;
-		tcp_proxy_destination(json_object_get(filter, "typed_config"), to);
 		return;
 	}
 	put(to, "Non-HTTP/Non-TCP");

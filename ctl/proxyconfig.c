@@ -105,6 +105,18 @@ int command_listener(struct ctl *c)
 	return 0;
 }
 
+int command_route(struct ctl *c)
+{
+	const struct route_filter f = { ctl_flag(c, "name"), ctl_switch(c, "verbose", true) };
+	json_t *dump = get(c, "/config_dump");
+
+	if (dump == NULL)
+		return 1;
+	show_routes(c->out, dump, &f, NULL, false);
+	json_decref(dump);
+	return 0;
+}
+
 int command_cluster(struct ctl *c)
 {
 	static const char *const directions[] = { "inbound", "outbound", NULL };
@@ -144,6 +156,7 @@ int command_all(struct ctl *c)
 {
 	const struct listener_filter lf = { .verbose = ctl_switch(c, "verbose", true) };
 	const struct cluster_filter cf = { NULL, NULL, NULL, 0 };
+	const struct route_filter rf = { .verbose = lf.verbose };
 	const struct endpoint_filter ef = { NULL, NULL, NULL, 0 };
 	json_t *dump = get(c, "/config_dump"), *clusters;
 
@@ -153,6 +166,7 @@ int command_all(struct ctl *c)
 	}
 	show_clusters(c->out, dump, &cf, "clusters", true);
 	show_listeners(c->out, dump, &lf, "listeners", true);
+	show_routes(c->out, dump, &rf, "routes", true);
 	show_endpoints(c->out, clusters, &ef, "endpoints", true);
 	json_decref(dump);
 	json_decref(clusters);

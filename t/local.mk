@@ -18,9 +18,11 @@ unit_worker_SOURCES = %D%/unit/worker/accesslog.c %D%/unit/worker/wheel.c \
 unit_worker_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) $(URING_CFLAGS) -Wno-shadow
 unit_worker_LDADD = worker/libworker.a common/libcommon.a $(LLHTTP_LINK) $(CRITERION_LIBS)
 unit_agent_SOURCES = %D%/unit/agent/agent.c %D%/unit/agent/answers.c %D%/unit/agent/corrupt.c \
-	%D%/unit/agent/fixture.c %D%/unit/agent/fixture.h %D%/unit/agent/logs.c
+	%D%/unit/agent/dump.c %D%/unit/agent/fixture.c %D%/unit/agent/fixture.h %D%/unit/agent/logs.c %D%/unit/conf/try.c %D%/unit/conf/try.h
+unit_agent_CPPFLAGS = $(AM_CPPFLAGS) -DTEST_SRCDIR='"$(abs_top_srcdir)"'
 unit_agent_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) $(JANSSON_CFLAGS) -Wno-shadow
-unit_agent_LDADD = agent/libagent.a common/libcommon.a $(CRITERION_LIBS) $(MICROHTTPD_LIBS) $(JANSSON_LIBS) $(PCRE2_LIBS)
+unit_agent_LDADD = agent/libagent.a conf/libconf.a common/libcommon.a $(CRITERION_LIBS) $(MICROHTTPD_LIBS) $(JANSSON_LIBS) $(PCRE2_LIBS) \
+	$(LIBCONFIG_LIBS) $(CRYPTO_LIBS)
 unit_conf_SOURCES = %D%/unit/conf/try.c %D%/unit/conf/try.h \
 	%D%/unit/conf/big.c %D%/unit/conf/check.c %D%/unit/conf/confrun.c %D%/unit/conf/http.c %D%/unit/conf/image.c %D%/unit/conf/keys.c %D%/unit/conf/samples.c \
 	%D%/unit/conf/source.c %D%/unit/conf/turns.c
@@ -32,7 +34,7 @@ check_PROGRAMS += confined
 confined_SOURCES = %D%/unit/conf/confined.c
 confined_LDADD = conf/libconf.a common/libcommon.a $(SECCOMP_LIBS)
 unit_ctl_SOURCES = %D%/unit/ctl/completion.c %D%/unit/ctl/connections.c %D%/unit/ctl/fake.c %D%/unit/ctl/fake.h \
-	%D%/unit/ctl/forms.c %D%/unit/ctl/meshctl.c %D%/unit/ctl/name.c %D%/unit/ctl/reload.c %D%/unit/ctl/table.c %D%/unit/ctl/words.c \
+	%D%/unit/ctl/forms.c %D%/unit/ctl/meshctl.c %D%/unit/ctl/name.c %D%/unit/ctl/reload.c %D%/unit/ctl/routes.c %D%/unit/ctl/table.c %D%/unit/ctl/words.c \
 	%D%/unit/agent/fixture.c %D%/unit/agent/fixture.h
 unit_ctl_CPPFLAGS = $(AM_CPPFLAGS) -DTEST_SRCDIR='"$(abs_top_srcdir)"'
 unit_ctl_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) $(JANSSON_CFLAGS) -Wno-shadow

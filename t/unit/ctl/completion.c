@@ -72,7 +72,7 @@ ParameterizedTestParameters(completion, lines)
 		{ "meshctl sta", "status\nstats\n" },
 		{ "meshctl -o json sta", "status\nstats\n" },
 		{ "meshctl pr", "proxy-config\n" },
-		{ "meshctl pc ", "listener\nl\ncluster\nc\nendpoint\nep\nall\na\n" },
+		{ "meshctl pc ", "listener\nl\nroute\nr\ncluster\nc\nendpoint\nep\nall\na\n" },
 		{ "meshctl intercept c", "clear\n" },
 		{ "meshctl connections ", "kill\n" },
 		{ "meshctl status ", "" },

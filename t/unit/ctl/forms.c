@@ -72,6 +72,7 @@ ParameterizedTestParameters(json, odd)
 		{ "{\"configs\":[{\"@type\":\".ListenersConfigDump\",\"dynamic_listeners\":[5,{\"active_state\":{\"listener\":7}}]}]}", "" },
 		{ "{\"configs\":[{\"@type\":\".ListenersConfigDump\",\"dynamic_listeners\":[{\"active_state\":{\"listener\":{}}}]}]}", "" },
 		{ "{\"configs\":[{\"@type\":\".ClustersConfigDump\",\"static_clusters\":[{\"cluster\":{\"name\":7}},{}]}]}", "" },
+		{ "{\"configs\":[{\"@type\":\".RoutesConfigDump\",\"static_route_configs\":[5,{\"route_config\":{\"virtual_hosts\":[7,{}]}}]}]}", "" },
 		{ "{\"cluster_statuses\":[5,{\"host_statuses\":[5,{\"address\":[]}]}]}", "" },
 	};
 
@@ -83,6 +84,7 @@ ParameterizedTest(struct form_case *c, json, odd)
 	static const char *const forms[] = { "short", "json", "yaml" };
 	const struct listener_filter lf = { .verbose = true };
 	const struct cluster_filter cf = { 0 };
+	const struct route_filter rf = { .verbose = true };
 	const struct endpoint_filter ef = { 0 };
 	json_t *j = json_loads(c->json, JSON_DECODE_ANY, NULL);
 
@@ -95,6 +97,7 @@ ParameterizedTest(struct form_case *c, json, odd)
 
 		show_listeners(o, j, &lf, "listeners", true);
 		show_clusters(o, j, &cf, "clusters", true);
+		show_routes(o, j, &rf, "routes", true);
 		show_endpoints(o, j, &ef, "endpoints", true);
 		cr_expect_eq(output_close(&o), 0);
 		fclose(to);

@@ -206,7 +206,7 @@ Test(meshctl, exit_status_and_words_when_it_cannot)
 	expect_failure(f.folder, "pc", 2, "proxy-config: a command is needed");
 	expect_failure(f.folder, "sttus", 2, "no command \"sttus\"");
 	expect_failure(f.folder, "status now", 2, "meshctl: status: too many operands");
-	expect_failure(f.folder, "pc route", 2, "meshctl: proxy-config: no command \"route\"");
+	expect_failure(f.folder, "pc secret", 2, "meshctl: proxy-config: no command \"secret\"");
 	expect_failure(f.folder, "pc all --port 1", 2, "meshctl: proxy-config all: unrecognized option '--port'");
 	expect_failure(f.folder, "--port 1", 2, "meshctl: unrecognized option '--port'");
 	expect_failure(f.folder, "pc all one", 2, "meshctl: proxy-config all: too many operands");
