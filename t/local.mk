@@ -17,6 +17,11 @@ unit_worker_SOURCES = %D%/unit/worker/accesslog.c %D%/unit/worker/wheel.c \
 	%D%/unit/worker/http1_bodies.c %D%/unit/worker/http1_requests.c %D%/unit/worker/http1_responses.c %D%/unit/worker/http1_write.c
 unit_worker_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) $(URING_CFLAGS) -Wno-shadow
 unit_worker_LDADD = worker/libworker.a common/libcommon.a $(LLHTTP_LINK) $(CRITERION_LIBS)
+# What the codec makes of messages, for the comparison with h11.
+check_PROGRAMS += http1-show
+http1_show_SOURCES = %D%/unit/worker/http1_show.c %D%/unit/worker/http1_feed.c %D%/unit/worker/http1_feed.h
+http1_show_LDADD = worker/libworker.a $(LLHTTP_LINK)
+EXTRA_DIST += %D%/http1-h11.sh %D%/unit/worker/http1_h11.py
 unit_agent_SOURCES = %D%/unit/agent/agent.c %D%/unit/agent/answers.c %D%/unit/agent/corrupt.c \
 	%D%/unit/agent/dump.c %D%/unit/agent/fixture.c %D%/unit/agent/fixture.h %D%/unit/agent/logs.c %D%/unit/conf/try.c %D%/unit/conf/try.h
 unit_agent_CPPFLAGS = $(AM_CPPFLAGS) -DTEST_SRCDIR='"$(abs_top_srcdir)"'
@@ -70,11 +75,19 @@ CLEANFILES += faulty/meshd faulty/meshd-conf faulty/meshd-agent faulty/meshd-wor
 # Fuzzing: the corpus is replayed in `make check`, libFuzzer searches in `make fuzz`.
 check_PROGRAMS += replay-conf
 replay_conf_SOURCES = %D%/fuzz/conf.c %D%/fuzz/replay.c
-CLEANFILES += fuzz-conf
 replay_conf_LDADD = conf/libconf.a common/libcommon.a $(LIBCONFIG_LIBS) $(CRYPTO_LIBS)
-EXTRA_DIST += %D%/fuzz/replay.sh %D%/fuzz/fuzz.sh %D%/fuzz/conf.dict %D%/fuzz/corpus
+fuzz_http1 = %D%/fuzz/http1.c %D%/fuzz/http1.h %D%/fuzz/replay.c %D%/unit/worker/http1_feed.c %D%/unit/worker/http1_feed.h
+check_PROGRAMS += replay-http1_request replay-http1_response replay-http1_chunked
+replay_http1_request_SOURCES = %D%/fuzz/http1_request.c $(fuzz_http1)
+replay_http1_request_LDADD = worker/libworker.a $(LLHTTP_LINK)
+replay_http1_response_SOURCES = %D%/fuzz/http1_response.c $(fuzz_http1)
+replay_http1_response_LDADD = worker/libworker.a $(LLHTTP_LINK)
+replay_http1_chunked_SOURCES = %D%/fuzz/http1_chunked.c $(fuzz_http1)
+replay_http1_chunked_LDADD = worker/libworker.a $(LLHTTP_LINK)
+EXTRA_DIST += %D%/fuzz/replay.sh %D%/fuzz/fuzz.sh %D%/fuzz/conf.dict %D%/fuzz/http1.dict %D%/fuzz/corpus
+CLEANFILES += fuzz-conf fuzz-http1_request fuzz-http1_response fuzz-http1_chunked
 fuzz:
-	srcdir=$(abs_top_srcdir) sh $(top_srcdir)/t/fuzz/fuzz.sh
+	LLHTTP="$(LLHTTP_CFLAGS) $(LLHTTP_FUZZ)" srcdir=$(abs_top_srcdir) sh $(top_srcdir)/t/fuzz/fuzz.sh
 .PHONY: fuzz
 
 EXTRA_DIST += %D%/run-unit %D%/include-rule.sh %D%/ldd-rule.sh %D%/manual.sh %D%/demo
@@ -103,7 +116,8 @@ EXTRA_DIST += %D%/flow/test_tunnel.py
 
 check-local: $(check_PROGRAMS) meshd
 	srcdir=$(abs_top_srcdir) sh $(top_srcdir)/t/run-unit $(UNIT_TESTS) $(abs_top_srcdir)/t/include-rule.sh \
-		$(abs_top_srcdir)/t/ldd-rule.sh $(abs_top_srcdir)/t/manual.sh $(abs_top_srcdir)/t/fuzz/replay.sh
+		$(abs_top_srcdir)/t/ldd-rule.sh $(abs_top_srcdir)/t/manual.sh $(abs_top_srcdir)/t/fuzz/replay.sh \
+		$(abs_top_srcdir)/t/http1-h11.sh
 
 # Real programs in network namespaces: needs root, Debian's pytest, and the servers that bootstrap.sh installs.
 # FLOW="-k redis" chooses; MESHD_LONG=1 takes the long forms.

@@ -14,6 +14,7 @@ meshd_worker_LDADD = worker/libworker.a common/libcommon.a $(LLHTTP_LINK) $(URIN
 # llhttp where the system has its sources only: configure.ac says why.  Not our style, so not our warnings.
 if LLHTTP_FROM_SOURCES
 LLHTTP_LINK = worker/libllhttp.a
+LLHTTP_FUZZ = $(nodist_worker_libllhttp_a_SOURCES)
 noinst_LIBRARIES += worker/libllhttp.a
 nodist_worker_libllhttp_a_SOURCES = worker/llhttp/api.c worker/llhttp/http.c worker/llhttp/llhttp.c
 worker_libllhttp_a_CFLAGS = -std=gnu11 $(HOUSE_CFLAGS) -w $(LLHTTP_CFLAGS)
@@ -22,4 +23,5 @@ $(nodist_worker_libllhttp_a_SOURCES): $(LLHTTP_SOURCES)/llhttp.c
 CLEANFILES += $(nodist_worker_libllhttp_a_SOURCES)
 else
 LLHTTP_LINK = $(LLHTTP_LIBS)
+LLHTTP_FUZZ = $(LLHTTP_LIBS)
 endif

@@ -180,6 +180,13 @@ static bool parse_head(struct feeding *g, size_t lead)
 	return true;
 }
 
+/* Nothing behind it: a sanitizer sees whoever reads on. */
+static void shrink(struct text *t)
+{
+	t->at = realloc(t->at, t->used);
+	t->size = t->used;
+}
+
 /* A whole head; false: refused, or the bytes are over. */
 static bool take_head(struct feeding *g)
 {
@@ -194,6 +201,8 @@ static bool take_head(struct feeding *g)
 		add_bytes(&g->head, g->bytes + g->at, used);
 		g->at += used;
 	} while (scanned == SCAN_MORE && next_piece(g));
+	if (g->head.used > 0)
+		shrink(&g->head);
 	if (scanned == SCAN_HEAD)
 		return parse_head(g, scan.lead);
 	if (scanned == SCAN_BAD)
@@ -227,8 +236,10 @@ static bool finish(struct feeding *g)
 	enum http1_bad bad = HTTP1_OK;
 
 	show_data(g);
-	if (g->trailers.used > 0)
+	if (g->trailers.used > 0) {
+		shrink(&g->trailers);
 		bad = http1_parse_trailers(g->trailers.at, g->trailers.used, &g->f->limits, &h);
+	}
 	if (bad != HTTP1_OK) {
 		add(&g->text, "%s\n", feed_bads[bad]);
 		return false;
