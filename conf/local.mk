@@ -9,4 +9,4 @@ conf_libconf_a_SOURCES = \
 conf_libconf_a_CFLAGS = $(AM_CFLAGS) $(LIBCONFIG_CFLAGS) $(CRYPTO_CFLAGS) $(SECCOMP_CFLAGS)
 meshd_conf_SOURCES = %D%/main.c
 meshd_conf_LDADD = conf/libconf.a common/libcommon.a $(LIBCONFIG_LIBS) $(CRYPTO_LIBS) $(SECCOMP_LIBS)
-EXTRA_DIST += %D%/samples/sidecar.conf %D%/samples/gateway.conf %D%/samples/registry-only.conf
+EXTRA_DIST += %D%/samples/sidecar.conf %D%/samples/gateway.conf %D%/samples/http.conf %D%/samples/registry-only.conf

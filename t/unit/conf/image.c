@@ -355,7 +355,8 @@ static void change(const char *text)
 
 Test(image, what_is_accepted_can_be_walked)
 {
-	static const char *const samples[] = { "conf/samples/sidecar.conf", "conf/samples/gateway.conf", "conf/samples/registry-only.conf" };
+	static const char *const samples[] = { "conf/samples/sidecar.conf", "conf/samples/gateway.conf", "conf/samples/http.conf",
+		"conf/samples/registry-only.conf" };
 
 	change(rich);
 	for (size_t k = 0; k < sizeof(samples) / sizeof(samples[0]); k++) {
