@@ -207,6 +207,8 @@ struct image_tcp_proxy {
 	uint64_t max_duration_ms;		/* max_downstream_connection_duration; 0: none */
 };
 
+#define IMAGE_HEADERS_COUNT_MAX 1000u		/* what max_headers_count may be */
+
 /* Bits of image_http.upgrades. */
 enum image_upgrade { UPGRADE_WEBSOCKET = 1, UPGRADE_CONNECT = 2, UPGRADES = 3 };
 

@@ -17,6 +17,7 @@
 #define BUFFER_RANGE RANGE("4k", "64m")
 
 _Static_assert(IMAGE_NAME_MAX == 232, "NAME_RANGE says it too");
+_Static_assert(IMAGE_HEADERS_COUNT_MAX == 1000, "max_headers_count says it too");
 
 static const struct key_word directions[] = {
 	{ "unspecified", DIRECTION_NONE, false }, { "inbound", DIRECTION_INBOUND, false },

@@ -138,6 +138,7 @@ static void walk_http(const struct image *i, const struct image_http *h)
 	text(i, h->stat_prefix);
 	text(i, h->server_name);
 	cr_assert_neq(h->max_pipelined_requests, 0);
+	cr_assert_leq(h->max_headers_count, IMAGE_HEADERS_COUNT_MAX);
 	walk_route_config(i, at(i, SECTION_ROUTE_CONFIGS, h->route_config));
 }
 
