@@ -48,7 +48,7 @@ BROKEN = {
                      r"listeners\[0\]\.port"),
     "dangling cluster": ('''listeners = ( { name = "l"; address = "127.0.0.1"; port = 8000; filter_chains = (
         { filters = ( { type = "tcp_proxy"; cluster = "nowhere"; } ); } ); } );\n''', r'nowhere'),
-    "not built yet": ('inbound = ( { port = 8080; protocol = "http"; } );\n', r"not supported yet"),
+    "not built yet": ('inbound = ( { port = 8080; protocol = "grpc"; } );\n', r"not supported yet"),
     "include of a folder": ('@include "/etc"\n', r"meshd\.conf:\d+: "),
     "include of nothing": ('@include "missing.conf"\n', r"missing\.conf"),
     "include of itself": ('@include "meshd.conf"\n', r"meshd\.conf"),

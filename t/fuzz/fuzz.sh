@@ -21,7 +21,7 @@ run() {
 
 conf=
 for file in "$srcdir"/conf/*.c "$srcdir"/common/*.c; do
-	case $file in */conf/main.c | */conf/confine.c) ;; *) conf="$conf $file" ;; esac
+	case $file in */conf/main.c | */conf/confine.c | */common/cage.c) ;; *) conf="$conf $file" ;; esac
 done
 # shellcheck disable=SC2046,SC2086
 run conf 4096 "$srcdir/conf/samples" $conf $(pkg-config --cflags --libs libconfig libcrypto)
