@@ -85,25 +85,26 @@ static void print_upstream_local(const struct conn *c, char text[ADDR_STRLEN])
 void accesslog_connection(const struct conn *c)
 {
 	char line[1400], host[ADDR_STRLEN] = "-", up[ADDR_STRLEN] = "-", down[ADDR_STRLEN], client[ADDR_STRLEN], reason[128] = "-";
-	time_t seconds = (time_t)(c->born_ns / 1000000000u);
+	uint64_t born_ms = worker_wall_ms(c->head.worker, c->head.born_ms);
+	time_t seconds = (time_t)(born_ms / 1000);
 	struct tm tm;
 	int n;
 
-	if (!c->worker->log.on)
+	if (!c->head.worker->log.on)
 		return;
 	gmtime_r(&seconds, &tm);
-	if (c->endpoint.family != 0)
-		addr_print(&c->endpoint, host);
+	if (c->up.endpoint.family != 0)
+		addr_print(&c->up.endpoint, host);
 	print_upstream_local(c, up);
-	if (c->connect_error != 0)
-		snprintf(reason, sizeof(reason), "%s", strerrordesc_np(c->connect_error));
+	if (c->opening != NULL && c->opening->dial.error != 0)
+		snprintf(reason, sizeof(reason), "%s", strerrordesc_np(c->opening->dial.error));
 	n = snprintf(line, sizeof(line), "[%04d-%02d-%02dT%02d:%02d:%02d.%03uZ] \"- - -\" 0 %s - %s \"%s\" %llu %llu %llu - \"-\" "
 	    "\"-\" \"-\" \"-\" \"%s\" %s %s %s %s - -\n",
 	    tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
-	    (unsigned)(c->born_ns / 1000000u % 1000u), ends[c->end].flag, ends[c->end].words, reason,
+	    (unsigned)(born_ms % 1000), ends[c->head.end].flag, ends[c->head.end].words, reason,
 	    (unsigned long long)c->flow[DOWNSTREAM].bytes, (unsigned long long)c->flow[UPSTREAM].sent,
-	    (unsigned long long)(c->worker->loop.now_ms - c->born_ms), host, slot_name(c->worker, c->cluster_slot), up,
-	    addr_print(&c->destination, down), addr_print(&c->client, client));
+	    (unsigned long long)(c->head.worker->loop.now_ms - c->head.born_ms), host, slot_name(c->head.worker, c->up.cluster_slot), up,
+	    addr_print(&c->head.destination, down), addr_print(&c->head.client, client));
 	if (n > 0 && n < (int)sizeof(line))
-		accesslog_line(c->worker, line, (size_t)n);
+		accesslog_line(c->head.worker, line, (size_t)n);
 }

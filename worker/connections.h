@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-struct conn;
+struct downstream;
 struct worker;
 
 /* Begins to write a line for each (common/control.h) to fd, some in each turn, then says WIRE_LISTED.  Takes fd.  A
@@ -15,7 +15,7 @@ void connections_list(struct worker *, int fd, uint64_t number);
 /* At the end of a turn. */
 void connections_list_on(struct worker *);
 /* This one is about to be freed. */
-void connections_forget(struct worker *, const struct conn *);
+void connections_forget(struct worker *, const struct downstream *);
 
 /* WIRE_CLOSE. */
 void connections_close(struct worker *, uint64_t id, const char *which, uint32_t span_ms);

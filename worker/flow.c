@@ -49,39 +49,39 @@ static void fail(struct conn *c, unsigned of_side)
 
 static live_word *counter(struct conn *c, uint32_t slot, unsigned which)
 {
-	return &live_row(&c->worker->live, c->worker->index, slot)->counter[which];
+	return &live_row(&c->head.worker->live, c->head.worker->index, slot)->counter[which];
 }
 
 static void received(struct conn *c, unsigned d, uint64_t n)
 {
 	c->flow[d].bytes += n;
-	c->active_ms = c->worker->loop.now_ms;
+	c->head.active_ms = c->head.worker->loop.now_ms;
 	if (d == DOWNSTREAM)
-		live_add(counter(c, c->chain_slot, CHAIN_C_cx_rx_bytes), (int64_t)n);
+		live_add(counter(c, c->head.chain_slot, CHAIN_C_cx_rx_bytes), (int64_t)n);
 	else
-		live_add(counter(c, c->cluster_slot, CLUSTER_C_cx_rx_bytes), (int64_t)n);
+		live_add(counter(c, c->up.cluster_slot, CLUSTER_C_cx_rx_bytes), (int64_t)n);
 }
 
 static void sent(struct conn *c, unsigned d, uint64_t n)
 {
 	c->flow[d].sent += n;
-	c->active_ms = c->worker->loop.now_ms;
+	c->head.active_ms = c->head.worker->loop.now_ms;
 	if (d == DOWNSTREAM)
-		live_add(counter(c, c->cluster_slot, CLUSTER_C_cx_tx_bytes), (int64_t)n);
+		live_add(counter(c, c->up.cluster_slot, CLUSTER_C_cx_tx_bytes), (int64_t)n);
 	else
-		live_add(counter(c, c->chain_slot, CHAIN_C_cx_tx_bytes), (int64_t)n);
+		live_add(counter(c, c->head.chain_slot, CHAIN_C_cx_tx_bytes), (int64_t)n);
 }
 
 /* ---- reading ---- */
 
-static void set_nonblock(struct side *s, bool on)
+static void set_nonblock(struct conn *c, unsigned side, bool on)
 {
-	int flags;
+	int flags, fd = c->side[side].fd;
 
-	if (s->nonblock == on || (flags = fcntl(s->fd, F_GETFL)) == -1)
+	if (c->nonblock[side] == on || (flags = fcntl(fd, F_GETFL)) == -1)
 		return;
-	if (fcntl(s->fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK) == 0)
-		s->nonblock = on;
+	if (fcntl(fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK) == 0)
+		c->nonblock[side] = on;
 }
 
 static void arm_data(struct conn *c, unsigned d)
@@ -116,11 +116,11 @@ static void read_on(struct conn *c, unsigned d)
 
 	if (f->reading || f->eof || f->starved || c->state == CONN_CLOSING || f->pending_end > f->pending_at || f->piped > 0)
 		return;
-	if (!f->busy && c->side[d].nonblock && !c->flow[!d].spliced) {
-		set_nonblock(&c->side[DOWNSTREAM], false);
-		set_nonblock(&c->side[UPSTREAM], false);
+	if (!f->busy && c->nonblock[d] && !c->flow[!d].spliced) {
+		set_nonblock(c, DOWNSTREAM, false);
+		set_nonblock(c, UPSTREAM, false);
 	}
-	if (f->busy || c->side[d].nonblock) {
+	if (f->busy || c->nonblock[d]) {
 		arm_poll(c, (enum op_kind)(OP_READY0 + d), source(c, d), POLLIN);
 		f->reading = true;
 	} else if (c->buffer_limit[d] < MULTISHOT_BYTES) {
@@ -160,7 +160,7 @@ static int keep(struct conn *c, unsigned d, const char *bytes, uint32_t len)
 		uint32_t size = (used + len + 4095) & ~4095u;
 
 		if ((bigger = realloc(f->pending, size)) == NULL) {
-			count(c->worker, WORKER_C_shed_memory);
+			count(c->head.worker, WORKER_C_shed_memory);
 			conn_close(c, END_NO_MEMORY, true);
 			return -1;
 		}
@@ -169,7 +169,7 @@ static int keep(struct conn *c, unsigned d, const char *bytes, uint32_t len)
 	}
 	memcpy(f->pending + f->pending_end, bytes, len);
 	f->pending_end += len;
-	gauge(c->worker, WORKER_G_buffer_bytes, len);
+	gauge(c->head.worker, WORKER_G_buffer_bytes, len);
 	return 0;
 }
 
@@ -190,7 +190,7 @@ static int keep_before(struct conn *c, unsigned d, const char *bytes, uint32_t l
 
 static void forget_pending(struct conn *c, struct flow *f)
 {
-	gauge(c->worker, WORKER_G_buffer_bytes, -(int64_t)(f->pending_end - f->pending_at));
+	gauge(c->head.worker, WORKER_G_buffer_bytes, -(int64_t)(f->pending_end - f->pending_at));
 	free(f->pending);
 	f->pending = NULL;
 	f->pending_at = f->pending_end = f->pending_size = 0;
@@ -272,7 +272,7 @@ static void flush(struct conn *c, unsigned d)
 		n = give(c, d, f->pending + f->pending_at, f->pending_end - f->pending_at);
 		if (n == -1)
 			return;
-		gauge(c->worker, WORKER_G_buffer_bytes, -n);
+		gauge(c->head.worker, WORKER_G_buffer_bytes, -n);
 		f->pending_at += (uint32_t)n;
 		if (f->pending_at < f->pending_end) {
 			wait_room(c, d);
@@ -300,7 +300,7 @@ static void go_busy(struct conn *c, unsigned d)
 	f->run = 0;
 	f->small = 0;
 	if (f->reading && !f->stopping) {
-		struct io_uring_sqe *sqe = loop_sqe(&c->worker->loop, NULL, OP_NONE);
+		struct io_uring_sqe *sqe = loop_sqe(&c->head.worker->loop, NULL, OP_NONE);
 
 		io_uring_prep_cancel64(sqe, (uint64_t)(uintptr_t)c | (unsigned)(OP_DATA0 + d), 0);
 		f->stopping = true;
@@ -315,18 +315,18 @@ static void send_loan(struct conn *c, unsigned d, unsigned id, uint32_t len)
 	f->loan_id = (uint16_t)id;
 	f->loan_len = len;
 	f->sending = true;
-	io_uring_prep_send(conn_sqe(c, (enum op_kind)(OP_SENT0 + d)), sink(c, d), buffer_at(&c->worker->buffers, id), len,
+	io_uring_prep_send(conn_sqe(c, (enum op_kind)(OP_SENT0 + d)), sink(c, d), buffer_at(&c->head.worker->buffers, id), len,
 	    MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 static void take_loan(struct conn *c, unsigned d, unsigned id, uint32_t len)
 {
 	struct flow *f = &c->flow[d];
-	struct buffers *b = &c->worker->buffers;
-	bool again = f->data_turn == c->worker->loop.turn;
+	struct buffers *b = &c->head.worker->buffers;
+	bool again = f->data_turn == (uint32_t)c->head.worker->loop.turn;
 
 	received(c, d, len);
-	f->data_turn = c->worker->loop.turn;
+	f->data_turn = (uint32_t)c->head.worker->loop.turn;
 	if (c->state == CONN_OPEN && !f->sending && !f->waiting_room && f->pending_end == f->pending_at) {
 		send_loan(c, d, id, len);
 	} else {
@@ -339,7 +339,7 @@ static void take_loan(struct conn *c, unsigned d, unsigned id, uint32_t len)
 
 static void starve(struct conn *c, unsigned d)
 {
-	struct worker *w = c->worker;
+	struct worker *w = c->head.worker;
 	struct flow *f = &c->flow[d];
 
 	count(w, WORKER_C_buffers_out);
@@ -360,11 +360,11 @@ void flow_data(struct conn *c, unsigned d, int res, unsigned flags)
 	}
 	if (c->state == CONN_CLOSING) {
 		if (res > 0 && (flags & IORING_CQE_F_BUFFER))
-			buffer_return(&c->worker->buffers, flags >> IORING_CQE_BUFFER_SHIFT);
+			buffer_return(&c->head.worker->buffers, flags >> IORING_CQE_BUFFER_SHIFT);
 		return;
 	}
 	if (res <= 0 && (flags & IORING_CQE_F_BUFFER))
-		buffer_return(&c->worker->buffers, flags >> IORING_CQE_BUFFER_SHIFT);
+		buffer_return(&c->head.worker->buffers, flags >> IORING_CQE_BUFFER_SHIFT);
 	if (res > 0)
 		take_loan(c, d, flags >> IORING_CQE_BUFFER_SHIFT, (uint32_t)res);
 	else if (res == 0)
@@ -387,7 +387,7 @@ void flow_data(struct conn *c, unsigned d, int res, unsigned flags)
 void flow_sent(struct conn *c, unsigned d, int res)
 {
 	struct flow *f = &c->flow[d];
-	struct buffers *b = &c->worker->buffers;
+	struct buffers *b = &c->head.worker->buffers;
 	uint32_t done = res > 0 ? (uint32_t)res : 0;
 
 	f->sending = false;
@@ -420,13 +420,13 @@ static void back_to_quiet(struct conn *c, unsigned d, uint64_t carried)
 
 static bool take_pipe(struct conn *c, struct flow *f)
 {
-	return f->pipe[0] != -1 || pipe_borrow(c->worker, f->pipe);
+	return f->pipe[0] != -1 || pipe_borrow(c->head.worker, f->pipe);
 }
 
 static void drop_pipe(struct conn *c, struct flow *f)
 {
 	if (f->pipe[0] != -1)
-		pipe_give_back(c->worker, f->pipe, f->piped == 0);
+		pipe_give_back(c->head.worker, f->pipe, f->piped == 0);
 	f->piped = 0;
 }
 
@@ -443,7 +443,7 @@ static bool empty_pipe(struct conn *c, unsigned d)
 		if (n > 0) {
 			f->piped -= (uint32_t)n;
 			sent(c, d, (uint64_t)n);
-			live_add(&c->worker->block->counter[WORKER_C_spliced_bytes], n);
+			live_add(&c->head.worker->block->counter[WORKER_C_spliced_bytes], n);
 			continue;
 		}
 		if (n == -1 && errno == EAGAIN)
@@ -478,7 +478,7 @@ static int copy_once(struct conn *c, unsigned d, uint64_t *carried)
 {
 	struct flow *f = &c->flow[d];
 	uint32_t want = c->buffer_limit[d] < HOT_BUFFER_BYTES ? c->buffer_limit[d] : HOT_BUFFER_BYTES;
-	ssize_t n = recv(source(c, d), c->worker->hot, want, MSG_DONTWAIT), taken;
+	ssize_t n = recv(source(c, d), c->head.worker->hot, want, MSG_DONTWAIT), taken;
 
 	if (n == -1)
 		return errno == EINTR ? 1 : errno == EAGAIN ? 0 : (fail(c, d), -1);
@@ -488,10 +488,10 @@ static int copy_once(struct conn *c, unsigned d, uint64_t *carried)
 	}
 	received(c, d, (uint64_t)n);
 	*carried += (uint64_t)n;
-	if ((taken = give(c, d, c->worker->hot, (size_t)n)) == -1)
+	if ((taken = give(c, d, c->head.worker->hot, (size_t)n)) == -1)
 		return -1;
 	if (taken < n) {
-		if (keep(c, d, c->worker->hot + taken, (uint32_t)(n - taken)) == 0)
+		if (keep(c, d, c->head.worker->hot + taken, (uint32_t)(n - taken)) == 0)
 			wait_room(c, d);
 		return -1;
 	}
@@ -508,7 +508,7 @@ static void spare_pacing(struct conn *c, unsigned d)
 	if (f->unpaced)
 		return;
 	f->unpaced = true;
-	if (live_address_is_ours(&c->worker->live, d == DOWNSTREAM ? &c->endpoint : &c->client))
+	if (live_address_is_ours(&c->head.worker->live, d == DOWNSTREAM ? &c->up.endpoint : &c->head.client))
 		setsockopt(sink(c, d), IPPROTO_TCP, TCP_CONGESTION, plain, sizeof(plain) - 1);
 }
 
@@ -519,9 +519,9 @@ static void start_splicing(struct conn *c, unsigned d)
 	spare_pacing(c, d);
 	if (!take_pipe(c, f))
 		return;
-	set_nonblock(&c->side[DOWNSTREAM], true);
-	set_nonblock(&c->side[UPSTREAM], true);
-	f->spliced = c->side[DOWNSTREAM].nonblock && c->side[UPSTREAM].nonblock;
+	set_nonblock(c, DOWNSTREAM, true);
+	set_nonblock(c, UPSTREAM, true);
+	f->spliced = c->nonblock[DOWNSTREAM] && c->nonblock[UPSTREAM];
 	f->busy = true;		/* a quiet one that was polled: read_on() must not make the sockets blocking under it */
 }
 
@@ -539,7 +539,7 @@ static void pump(struct conn *c, unsigned d)
 		go = by_pipe ? splice_once(c, d, &carried) : copy_once(c, d, &carried);
 	if (c->state == CONN_CLOSING)
 		return;
-	f->run += carried;
+	f->run = f->run + carried < SPLICE_AFTER ? (uint32_t)(f->run + carried) : SPLICE_AFTER;
 	back_to_quiet(c, d, carried);
 	if (f->piped == 0)
 		drop_pipe(c, f);	/* lent for a wake, as a receive buffer is: an idle tunnel holds none */

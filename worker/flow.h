@@ -21,20 +21,20 @@ struct flow {
 	uint32_t piped;			/* bytes in the pipe */
 	int pipe[2];			/* -1: none */
 	uint64_t bytes, sent;		/* received from the source; taken by the peer's socket */
-	uint64_t run;			/* of them while busy */
-	uint64_t data_turn;		/* the turn of the last completion with data */
+	uint32_t run;			/* bytes of a busy run, up to where it is spliced */
+	uint32_t data_turn;		/* low bits of the turn of the last completion with data */
 	uint32_t loan_len;		/* being sent by the ring out of loan_id */
 	uint16_t loan_id;
 	uint8_t small;			/* wake-ups in a row that carried little */
-	bool busy, spliced;
-	bool unpaced;			/* the sink's congestion control was looked at */
-	bool reading;			/* OP_DATA or OP_READY is armed */
-	bool stopping;			/* OP_DATA is being cancelled */
-	bool sending;			/* OP_SENT is in flight */
-	bool waiting_room;		/* OP_ROOM is armed */
-	bool watching;			/* OP_HUP is armed */
-	bool eof, done;			/* the source has ended; the end was passed on */
-	bool starved;			/* waits for a receive buffer */
+	bool busy : 1, spliced : 1;
+	bool unpaced : 1;		/* the sink's congestion control was looked at */
+	bool reading : 1;		/* OP_DATA or OP_READY is armed */
+	bool stopping : 1;		/* OP_DATA is being cancelled */
+	bool sending : 1;		/* OP_SENT is in flight */
+	bool waiting_room : 1;		/* OP_ROOM is armed */
+	bool watching : 1;		/* OP_HUP is armed */
+	bool eof : 1, done : 1;		/* the source has ended; the end was passed on */
+	bool starved : 1;		/* waits for a receive buffer */
 };
 
 void flow_init(struct flow *);

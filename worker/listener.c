@@ -4,8 +4,8 @@
 #include "common/listen.h"
 #include "common/match.h"
 #include "common/wire.h"
-#include "worker/conn.h"
 #include "worker/connections.h"
+#include "worker/downstream.h"
 #include "worker/worker.h"
 
 #include <errno.h>
@@ -112,7 +112,7 @@ static void take(struct worker *w, struct listener *l, int fd, const struct sock
 	if (addr_from_sockaddr((const struct sockaddr *)peer, len, &client) == -1)
 		close(fd);		/* gone before it was looked at */
 	else
-		conn_accept(w, l, fd, &client);
+		downstream_accept(w, l, fd, &client);
 }
 
 /* Takes up to `most` of those that wait, without waiting for more. */

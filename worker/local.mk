@@ -1,7 +1,7 @@
 pkglibexec_PROGRAMS += meshd-worker
 noinst_LIBRARIES += worker/libworker.a
 worker_libworker_a_SOURCES = \
-	%D%/accesslog.c %D%/accesslog.h %D%/buffers.c %D%/buffers.h %D%/confine.c %D%/confine.h %D%/connections.c %D%/connections.h %D%/conn.c %D%/conn.h %D%/control.c %D%/control.h %D%/crash.c %D%/crash.h \
+	%D%/accesslog.c %D%/accesslog.h %D%/buffers.c %D%/buffers.h %D%/confine.c %D%/confine.h %D%/connections.c %D%/connections.h %D%/conn.c %D%/conn.h %D%/control.c %D%/control.h %D%/crash.c %D%/crash.h %D%/downstream.c %D%/downstream.h \
 	%D%/generation.c %D%/generation.h %D%/listener.c %D%/listener.h %D%/loop.c %D%/loop.h \
 	%D%/overload.c %D%/overload.h %D%/pipes.c %D%/pipes.h %D%/upstream.c %D%/upstream.h %D%/flow.c %D%/flow.h %D%/wheel.c %D%/wheel.h %D%/worker.h \
 	%D%/http.c %D%/http.h %D%/http1.c %D%/http1.h %D%/http1_body.c %D%/http1_fields.c %D%/http1_inside.h %D%/http1_scan.c \

@@ -10,7 +10,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SQ_ENTRIES 1024
 #define CQ_ENTRIES 8192
 #define COMPLETIONS_A_TURN 1024		/* then timers and the log have their moment */
 
@@ -35,8 +34,11 @@ int loop_open(struct loop *l, struct err *e)
 		    IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
 		.cq_entries = CQ_ENTRIES,
 	};
-	int r = io_uring_queue_init_params(SQ_ENTRIES, &l->ring, &p);
+	int r;
 
+	if ((l->sockaddrs = calloc(SQ_ENTRIES, sizeof(*l->sockaddrs))) == NULL)
+		return err_set(e, "%m");
+	r = io_uring_queue_init_params(SQ_ENTRIES, &l->ring, &p);
 	l->now_ms = loop_clock_ms();
 	l->turn = 0;
 	if (r >= 0)
@@ -83,6 +85,14 @@ struct io_uring_sqe *loop_sqe(struct loop *l, void *owner, enum op_kind kind)
 	memset(sqe, 0, sizeof(*sqe));
 	sqe->user_data = (uint64_t)(uintptr_t)owner | kind;
 	return sqe;
+}
+
+struct sockaddr *loop_sockaddr(struct loop *l, const struct io_uring_sqe *sqe, const struct sockaddr_storage *ss, socklen_t len)
+{
+	struct sockaddr_in6 *room = &l->sockaddrs[sqe - l->ring.sq.sqes];
+
+	memcpy(room, ss, len);
+	return (struct sockaddr *)room;
 }
 
 void loop_cancel_fd(struct loop *l, int fd)

@@ -9,6 +9,7 @@
 #include "common/operations.h"
 
 #include <liburing.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -20,8 +21,11 @@ enum op_kind { OPERATIONS(OP_ENUM) OP_KINDS };
 
 #define OP_ALIGN 64
 
+#define SQ_ENTRIES 1024
+
 struct loop {
 	struct io_uring ring;
+	struct sockaddr_in6 *sockaddrs;	/* one for each entry of the submission queue */
 	uint64_t now_ms;	/* CLOCK_MONOTONIC, read once a turn */
 	uint64_t turn;
 	enum op_kind last;	/* of the completion that was looked at last */
@@ -36,6 +40,9 @@ int loop_enable(struct loop *, struct err *e);
 
 /* Never NULL: a full submission queue is submitted mid-turn. */
 struct io_uring_sqe *loop_sqe(struct loop *, void *owner, enum op_kind);
+
+/* An address that lasts until this operation is submitted: then the kernel has its own copy. */
+struct sockaddr *loop_sockaddr(struct loop *, const struct io_uring_sqe *, const struct sockaddr_storage *, socklen_t);
 
 /* Ends everything armed on this descriptor; each ends with its own completion. */
 void loop_cancel_fd(struct loop *, int fd);

@@ -157,7 +157,7 @@ static void run_timers(struct worker *w)
 	struct timer *t;
 
 	while ((t = wheel_due(&w->wheel, w->loop.now_ms)) != NULL)
-		conn_complete((struct conn *)(void *)((char *)t - offsetof(struct conn, deadline)), OP_NONE, 0, 0);
+		t->fire(t);
 }
 
 static void feed_starved(struct worker *w)
@@ -178,8 +178,8 @@ static void feed_starved(struct worker *w)
 
 static void close_all(struct worker *w)
 {
-	for (struct conn *c = w->conns; c != NULL; c = c->next)
-		conn_close(c, END_DRAINED, true);
+	for (struct downstream *d = w->conns; d != NULL; d = d->next)
+		d->kind->close(d, END_DRAINED, true);
 }
 
 /* For the program that chooses a worker for each connection; what it added meanwhile is in our count, or never came. */

@@ -1,8 +1,7 @@
-/* Dialling an endpoint: see upstream.h. */
+/* Towards an endpoint: see upstream.h. */
 #include "worker/upstream.h"
 
 #include "common/match.h"
-#include "worker/conn.h"
 #include "worker/worker.h"
 
 #include <errno.h>
@@ -11,9 +10,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static void count_cluster(struct conn *c, unsigned counter)
+static struct live_row *row_of(struct worker *w, uint32_t slot)
 {
-	live_add(&live_row(&c->worker->live, c->worker->index, c->cluster_slot)->counter[counter], 1);
+	return live_row(&w->live, w->index, slot);
+}
+
+static void count_cluster(struct worker *w, const struct upstream *u, unsigned counter)
+{
+	live_add(&row_of(w, u->cluster_slot)->counter[counter], 1);
 }
 
 /* A listener of ours at a local address is never dialled: it would come back for ever. */
@@ -28,56 +32,97 @@ static bool is_own_listener(struct worker *w, const struct addr *a)
 	return live_address_is_ours(&w->live, a);
 }
 
+/* ---- the cluster ---- */
+
+uint32_t upstream_choose_cluster(struct worker *w, const struct image *image, uint32_t first_target, uint32_t target_count)
+{
+	const struct image_target *target = image_target(image, first_target), *last = target + target_count - 1;
+	uint32_t drawn = target == last ? 0 : worker_random(w, last->upto);
+
+	while (target < last && drawn >= target->upto)
+		target++;
+	return target->cluster;
+}
+
+bool upstream_enter_cluster(struct worker *w, struct upstream *u, const struct image *image, const struct image_cluster *cluster)
+{
+	struct live_row *row;
+
+	u->cluster_slot = image_slot(image, cluster->name_index);
+	row = row_of(w, u->cluster_slot);
+	live_add(&row->gauge[LIVE_USERS], 1);
+	u->in_cluster = live_announce(&w->live, w->index, &row->gauge[CLUSTER_G_cx_active], cluster->max_connections);
+	if (!u->in_cluster)
+		live_add(&row->counter[CLUSTER_C_cx_overflow], 1);
+	return u->in_cluster;
+}
+
+void upstream_leave_cluster(struct worker *w, struct upstream *u)
+{
+	struct live_row *row;
+
+	if (u->cluster_slot == IMAGE_NONE)
+		return;
+	row = row_of(w, u->cluster_slot);
+	if (u->in_cluster)
+		live_add(&row->gauge[CLUSTER_G_cx_active], -1);
+	live_add(&row->gauge[LIVE_USERS], -1);
+	u->in_cluster = false;
+	u->cluster_slot = IMAGE_NONE;
+}
+
 /* ---- choosing: a turn is an index of an endpoint; who weighs more has more turns ---- */
 
-static uint32_t any_turn(struct conn *c, const struct image *image, const struct image_cluster *cluster)
+static uint32_t any_turn(struct worker *w, const struct image *image, const struct image_cluster *cluster)
 {
-	return *image_turn(image, cluster->first_turn + worker_random(c->worker, cluster->turn_count));
+	return *image_turn(image, cluster->first_turn + worker_random(w, cluster->turn_count));
 }
 
 /* Connections open now, over all workers, for each unit of weight: a is the less loaded. */
-static bool less_loaded(struct conn *c, const struct image *image, uint32_t a, uint32_t b)
+static bool less_loaded(struct worker *w, const struct image *image, uint32_t a, uint32_t b)
 {
 	const struct image_endpoint *pa = image_endpoint(image, a), *pb = image_endpoint(image, b);
-	uint64_t na = live_sum_gauge(&c->worker->live, image_slot(image, pa->name_index), ENDPOINT_G_cx_active);
-	uint64_t nb = live_sum_gauge(&c->worker->live, image_slot(image, pb->name_index), ENDPOINT_G_cx_active);
+	uint64_t na = live_sum_gauge(&w->live, image_slot(image, pa->name_index), ENDPOINT_G_cx_active);
+	uint64_t nb = live_sum_gauge(&w->live, image_slot(image, pb->name_index), ENDPOINT_G_cx_active);
 
 	return (na + 1) * pb->weight <= (nb + 1) * pa->weight;
 }
 
-static uint32_t balance(struct conn *c, const struct image *image, const struct image_cluster *cluster)
+static uint32_t balance(struct worker *w, const struct image *image, const struct image_cluster *cluster, uint32_t slot)
 {
-	struct worker *w = c->worker;
 	uint32_t a, b;
 
 	switch (cluster->balancer) {
 	case BALANCER_RANDOM:
-		return any_turn(c, image, cluster);
+		return any_turn(w, image, cluster);
 	case BALANCER_LEAST_REQUEST:		/* the better of two drawn at random */
-		a = any_turn(c, image, cluster);
-		b = any_turn(c, image, cluster);
-		return less_loaded(c, image, a, b) ? a : b;
+		a = any_turn(w, image, cluster);
+		b = any_turn(w, image, cluster);
+		return less_loaded(w, image, a, b) ? a : b;
 	default:		/* each worker begins elsewhere, so that few connections do not all meet the first endpoint */
-		return *image_turn(image, cluster->first_turn + (w->round_robin[c->cluster_slot]++ + w->index) % cluster->turn_count);
+		return *image_turn(image, cluster->first_turn + (w->round_robin[slot]++ + w->index) % cluster->turn_count);
 	}
 }
 
-/* The endpoint of this attempt, in c->endpoint.  False: the cluster has none. */
-static bool choose(struct conn *c, const struct image *image, const struct image_cluster *cluster)
+bool upstream_choose(struct dial *d, struct upstream *u)
 {
+	const struct image_cluster *cluster = d->cluster;
 	const struct image_endpoint *endpoint;
 
 	if (cluster->type == CLUSTER_ORIGINAL_DST) {
-		c->endpoint = c->destination;
-		return true;
-	}
-	if (cluster->endpoint_count == 0)
+		u->endpoint = d->destination;
+	} else if (cluster->endpoint_count == 0) {
+		count_cluster(d->worker, u, CLUSTER_C_cx_none_healthy);
 		return false;
-	if (c->attempts == 0)
-		c->first_endpoint = balance(c, image, cluster) - cluster->first_endpoint;
-	endpoint = image_endpoint(image, cluster->first_endpoint + (c->first_endpoint + c->attempts) % cluster->endpoint_count);
-	c->endpoint = endpoint->addr;
-	c->endpoint_slot = image_slot(image, endpoint->name_index);
+	} else {
+		if (d->attempts == 0)
+			d->first_endpoint = balance(d->worker, d->image, cluster, u->cluster_slot) - cluster->first_endpoint;
+		endpoint = image_endpoint(d->image,
+		    cluster->first_endpoint + (d->first_endpoint + d->attempts) % cluster->endpoint_count);
+		u->endpoint = endpoint->addr;
+		u->endpoint_slot = image_slot(d->image, endpoint->name_index);
+	}
+	d->attempts++;
 	return true;
 }
 
@@ -126,22 +171,22 @@ static int bind_inbound_source(int fd, const struct addr *to)
 	return bind(fd, (struct sockaddr *)&ss, addr_to_sockaddr(&from, &ss));
 }
 
-static void tell_no_port(struct conn *c)
+static void tell_no_port(struct worker *w, const struct upstream *u)
 {
 	static struct log_limit limit;
 	char to[ADDR_STRLEN];
 
-	count_cluster(c, CLUSTER_C_cx_no_port);
-	log_limited(&limit, c->worker->loop.now_ms, LOG_LEVEL_WARNING,
-	    "no local port left towards %s: connections are shed (net.ipv4.ip_local_port_range)", addr_print(&c->endpoint, to));
+	count_cluster(w, u, CLUSTER_C_cx_no_port);
+	log_limited(&limit, w->loop.now_ms, LOG_LEVEL_WARNING,
+	    "no local port left towards %s: connections are shed (net.ipv4.ip_local_port_range)", addr_print(&u->endpoint, to));
 }
 
-static enum conn_end end_of_errno(struct conn *c)
+static enum conn_end end_of_errno(struct dial *d)
 {
 	static struct log_limit limit;
-	struct worker *w = c->worker;
+	struct worker *w = d->worker;
 
-	c->connect_error = errno;
+	d->error = errno;
 	if (errno == EADDRNOTAVAIL || errno == EADDRINUSE)
 		return END_NO_PORT;
 	count(w, errno == EMFILE || errno == ENFILE ? WORKER_C_shed_descriptors : WORKER_C_shed_memory);
@@ -149,109 +194,87 @@ static enum conn_end end_of_errno(struct conn *c)
 	return END_NO_MEMORY;
 }
 
-static bool start(struct conn *c, const struct image_cluster *cluster)
+static enum conn_end make_socket(struct dial *d, const struct upstream *u, int *fd_r)
 {
 	const int one = 1;
-	int fd = socket(c->endpoint.family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
-	struct io_uring_sqe *sqe;
-	struct sockaddr_storage ss;
-	socklen_t len;
+	int fd = socket(u->endpoint.family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
+	enum conn_end end;
 
-	if (fd == -1) {
-		c->end = (uint8_t)end_of_errno(c);
-		return false;
-	}
-	c->side[UPSTREAM].fd = fd;
+	if (fd == -1)
+		return end_of_errno(d);
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	set_keepalive(fd, cluster);
-	if (goes_beside_us(c->worker, cluster, &c->endpoint) && bind_inbound_source(fd, &c->endpoint) == -1) {
-		c->end = (uint8_t)end_of_errno(c);
-		return false;
+	set_keepalive(fd, d->cluster);
+	if (goes_beside_us(d->worker, d->cluster, &u->endpoint) && bind_inbound_source(fd, &u->endpoint) == -1) {
+		end = end_of_errno(d);
+		close(fd);
+		return end;
 	}
-	len = addr_to_sockaddr(&c->endpoint, &ss);
-	memcpy(&c->connect_to, &ss, len);
-	sqe = conn_sqe(c, OP_CONNECT);
-	io_uring_prep_connect(sqe, fd, &c->connect_to.sa, len);
-	c->dialling = true;
-	return true;
+	*fd_r = fd;
+	return END_NONE;
+}
+
+void upstream_connect(struct loop *l, struct io_uring_sqe *sqe, int fd, const struct addr *endpoint)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = addr_to_sockaddr(endpoint, &ss);
+
+	io_uring_prep_connect(sqe, fd, loop_sockaddr(l, sqe, &ss, len), len);
 }
 
 /* ---- an attempt, counted in the rows of cluster and endpoint ---- */
 
-static void enter_endpoint(struct conn *c)
+static void enter_endpoint(struct worker *w, struct upstream *u)
 {
 	struct live_row *row;
 
-	c->in_endpoint = true;
-	count_cluster(c, CLUSTER_C_cx_total);
-	if (c->endpoint_slot == IMAGE_NONE)
+	u->in_endpoint = true;
+	count_cluster(w, u, CLUSTER_C_cx_total);
+	if (u->endpoint_slot == IMAGE_NONE)
 		return;
-	row = live_row(&c->worker->live, c->worker->index, c->endpoint_slot);
+	row = row_of(w, u->endpoint_slot);
 	live_add(&row->gauge[LIVE_USERS], 1);
 	live_add(&row->gauge[ENDPOINT_G_cx_active], 1);
 	live_add(&row->counter[ENDPOINT_C_cx_total], 1);
 }
 
-static bool ended_by_endpoint(const struct conn *c)
-{
-	if (c->end == END_DONE)
-		return c->endpoint_first;
-	return c->end == END_CONNECT || c->end == END_UPSTREAM_RESET;
-}
-
-void upstream_leave_endpoint(struct conn *c)
+void upstream_leave(struct worker *w, struct upstream *u, bool by_endpoint)
 {
 	struct live_row *row;
 
-	if (!c->in_endpoint)
+	if (!u->in_endpoint)
 		return;
-	c->in_endpoint = false;
-	count_cluster(c, CLUSTER_C_cx_destroy);
-	count_cluster(c, ended_by_endpoint(c) ? CLUSTER_C_cx_destroy_remote : CLUSTER_C_cx_destroy_local);
-	if (c->endpoint_slot == IMAGE_NONE)
+	u->in_endpoint = false;
+	count_cluster(w, u, CLUSTER_C_cx_destroy);
+	count_cluster(w, u, by_endpoint ? CLUSTER_C_cx_destroy_remote : CLUSTER_C_cx_destroy_local);
+	if (u->endpoint_slot == IMAGE_NONE)
 		return;
-	row = live_row(&c->worker->live, c->worker->index, c->endpoint_slot);
+	row = row_of(w, u->endpoint_slot);
 	live_add(&row->gauge[ENDPOINT_G_cx_active], -1);
 	live_add(&row->gauge[LIVE_USERS], -1);
 }
 
-void upstream_give_up(struct conn *c, enum conn_end why)
+void upstream_failed(struct worker *w, struct upstream *u, enum conn_end why)
 {
-	c->end = (uint8_t)why;
-	count_cluster(c, CLUSTER_C_cx_connect_fail);
+	count_cluster(w, u, CLUSTER_C_cx_connect_fail);
 	if (why == END_CONNECT_TIMEOUT)
-		count_cluster(c, CLUSTER_C_cx_connect_timeout);
+		count_cluster(w, u, CLUSTER_C_cx_connect_timeout);
 	if (why == END_NO_PORT)
-		tell_no_port(c);
-	if (c->endpoint_slot != IMAGE_NONE)
-		live_add(&live_row(&c->worker->live, c->worker->index, c->endpoint_slot)->counter[ENDPOINT_C_cx_connect_fail], 1);
-	upstream_leave_endpoint(c);
-	if (c->side[UPSTREAM].fd != -1)
-		close(c->side[UPSTREAM].fd);
-	c->side[UPSTREAM].fd = -1;
+		tell_no_port(w, u);
+	if (u->endpoint_slot != IMAGE_NONE)
+		live_add(&row_of(w, u->endpoint_slot)->counter[ENDPOINT_C_cx_connect_fail], 1);
+	upstream_leave(w, u, why == END_CONNECT);
 }
 
-bool upstream_dial(struct conn *c, const struct image *image, const struct image_cluster *cluster)
+enum conn_end upstream_open(struct dial *d, struct upstream *u, int *fd_r)
 {
-	while (c->attempts < c->max_attempts) {
-		if (!choose(c, image, cluster)) {
-			count_cluster(c, CLUSTER_C_cx_none_healthy);
-			c->end = END_NO_ENDPOINT;
-			return false;
-		}
-		c->attempts++;
-		if (is_own_listener(c->worker, &c->endpoint)) {
-			count_cluster(c, CLUSTER_C_cx_loop_refused);
-			c->end = END_LOOP;
-			continue;
-		}
-		enter_endpoint(c);
-		if (start(c, cluster))
-			return true;
-		upstream_give_up(c, c->end);
-		if (c->end != END_NO_PORT)
-			return false;		/* no socket: another endpoint would fare no better */
+	enum conn_end end;
+
+	if (is_own_listener(d->worker, &u->endpoint)) {
+		count_cluster(d->worker, u, CLUSTER_C_cx_loop_refused);
+		return END_LOOP;
 	}
-	count_cluster(c, CLUSTER_C_cx_attempts_exceeded);
-	return false;
+	enter_endpoint(d->worker, u);
+	if ((end = make_socket(d, u, fd_r)) != END_NONE)
+		upstream_failed(d->worker, u, end);
+	return end;
 }

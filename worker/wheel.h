@@ -13,6 +13,7 @@
 struct timer {
 	struct timer *next, **prev;	/* prev NULL: not set */
 	uint64_t at_ms;
+	void (*fire)(struct timer *);	/* for the loop, when it is due */
 };
 
 struct wheel {

@@ -15,6 +15,7 @@
 #include <time.h>
 
 struct conn;
+struct downstream;
 struct listener;
 
 #define HOT_BUFFER_BYTES (128u << 10)	/* what one read of a busy direction takes at most */
@@ -38,16 +39,17 @@ struct worker {
 	uint64_t descriptors;		/* RLIMIT_NOFILE; connections have less (control.c) */
 	uint64_t accept_again_ms;	/* nothing could be accepted; 0: not so */
 	int spare_fd;			/* given up for a moment to shed when descriptors are out */
-	struct conn *conns;		/* all of them */
+	struct downstream *conns;	/* all of them */
 	uint64_t conn_number;		/* of the youngest */
 	struct {			/* connections.h */
 		int fd;			/* -1: none going on */
 		uint64_t number;
-		struct conn *next;
+		struct downstream *next;
 	} listing;
 	struct conn *starved;		/* wait for a receive buffer */
 	uint32_t *round_robin;		/* by slot */
 	uint64_t random;		/* state of worker_random() */
+	uint64_t wall_ms, wall_at_ms;	/* CLOCK_REALTIME when loop.now_ms was wall_at_ms, within the last second */
 	char *hot;			/* HOT_BUFFER_BYTES */
 	struct pipes pipes;
 
@@ -77,6 +79,19 @@ static inline uint32_t worker_random(struct worker *w, uint32_t n)
 static inline uint64_t descriptors_kept(const struct worker *w)
 {
 	return w->descriptors / 8 < 128 ? w->descriptors / 8 : 128;
+}
+
+/* What the wall clock shows, or showed, at a moment of loop.now_ms. */
+static inline uint64_t worker_wall_ms(struct worker *w, uint64_t at_ms)
+{
+	struct timespec ts;
+
+	if (w->wall_at_ms == 0 || w->loop.now_ms - w->wall_at_ms >= 1000) {
+		clock_gettime(CLOCK_REALTIME, &ts);
+		w->wall_ms = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+		w->wall_at_ms = w->loop.now_ms;
+	}
+	return w->wall_ms + at_ms - w->wall_at_ms;
 }
 
 /* "-": there is none. */

@@ -51,6 +51,7 @@ ACCEPT = [
     *rows("OP_ACCEPT", ["ECONNABORTED", "EINTR", "EPROTO", "ENETDOWN", "EPERM"], RIGHT, times=2, pokes=1),
     *rows("OP_LISTEN_READY", ["ENOMEM", "ECANCELED", select.POLLERR, 0], RIGHT, pokes=1, beside=("OP_ACCEPT", "EMFILE")),
     *rows("aligned_alloc", ["ENOMEM"], "reset", counter="server.shed_memory"),
+    *rows("calloc", ["ENOMEM"], "reset", counter="server.shed_memory"),
     *rows("getsockname", ["ENOBUFS"], RIGHT),
     *rows("getsockname", ["ENOBUFS"], RIGHT, times=ALWAYS),
     *rows("OP_CONTROL", ["ENOMEM", "ECANCELED", select.POLLERR, 0], RIGHT, times=3, pokes="list"),
