@@ -21,4 +21,11 @@
 	X(OP_ROOM0, "upstream writable")				\
 	X(OP_ROOM1, "downstream writable")				\
 	X(OP_HUP0, "downstream ended")		/* reset, or shut both ways */	\
-	X(OP_HUP1, "upstream ended")
+	X(OP_HUP1, "upstream ended")					\
+	/* of a transport (worker/transport.h) */			\
+	X(OP_CONNECTED, "connect of a transport")			\
+	X(OP_READ, "receive of a transport")				\
+	X(OP_WRITTEN, "send of a transport")				\
+	X(OP_READABLE, "transport readable")				\
+	X(OP_WRITABLE, "transport writable")				\
+	X(OP_GONE, "transport ended")		/* reset, or shut both ways */

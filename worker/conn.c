@@ -156,7 +156,6 @@ int conn_begin(const struct arrival *a)
 		conn_close(c, END_NO_CHAIN, false);
 	} else {
 		downstream_use_chain(&c->head, image, a->chain);
-		/* The last filter ends the chain. */
 		proxy(c, image, image_tcp_proxy(image, image_filter(image, a->chain->first_filter + a->chain->filter_count - 1)->index));
 	}
 	return 0;
@@ -343,7 +342,7 @@ static void view(const struct downstream *d, struct downstream_view *v)
 	    c->up.endpoint_slot, c->flow[DOWNSTREAM].bytes, c->flow[UPSTREAM].sent };
 }
 
-static const struct downstream_kind tunnel = { deadline, end_changed, close_it, view };
+static const struct downstream_kind tunnel = { deadline, end_changed, close_it, view, NULL };
 
 /* ---- completions: the one place that counts them ---- */
 

@@ -3,6 +3,7 @@
 
 #include "common/wire.h"
 #include "worker/downstream.h"
+#include "worker/pool.h"
 #include "worker/worker.h"
 
 #include <errno.h>
@@ -148,15 +149,25 @@ void connections_adopt(struct worker *w)
 {
 	const struct image *image = image_in_use(w);
 	uint32_t drain_ms = image_settings(image)->drain_time_ms;
-	uint8_t *named;
+	uint32_t *named = calloc(LIVE_SLOTS, sizeof(*named));	/* by slot; of a chain its index, plus 1 */
 
-	if (w->conns == NULL || (named = calloc(1, LIVE_SLOTS)) == NULL)
-		return;
-	for (uint32_t i = 0; i < image_count(image, SECTION_NAMES); i++)
+	for (uint32_t i = 0; named != NULL && i < image_count(image, SECTION_NAMES); i++)
 		named[image_slot(image, i)] = 1;
-	for (struct downstream *d = w->conns; d != NULL; d = d->next) {
-		if (!named[d->listener_slot] || (d->chain_slot != IMAGE_NONE && !named[d->chain_slot]))
+	for (uint32_t i = 0; named != NULL && i < image_count(image, SECTION_CHAINS); i++)
+		named[image_slot(image, image_chain(image, i)->name_index)] = i + 1;
+	pools_adopt(w, named);
+	for (struct downstream *d = w->conns; named != NULL && d != NULL; d = d->next) {
+		if (!named[d->listener_slot] || (d->chain_slot != IMAGE_NONE && !named[d->chain_slot]) ||
+		    (d->kind->adopt != NULL && !d->kind->adopt(d, named[d->chain_slot] - 1)))
 			end_within(d, drain_ms);
 	}
 	free(named);
+}
+
+void connections_drain(struct worker *w, uint64_t within_ms)
+{
+	for (struct downstream *d = w->conns; d != NULL; d = d->next) {
+		if (d->kind->adopt != NULL)
+			end_within(d, within_ms < UINT32_MAX ? (uint32_t)within_ms : UINT32_MAX - 1);
+	}
 }

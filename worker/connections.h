@@ -19,5 +19,7 @@ void connections_forget(struct worker *, const struct downstream *);
 
 /* WIRE_CLOSE. */
 void connections_close(struct worker *, uint64_t id, const char *which, uint32_t span_ms);
+/* We stop: what answers requests ends when it has none. */
+void connections_drain(struct worker *, uint64_t within_ms);
 /* After adoption: what has lost its listener or chain ends within drain_time. */
 void connections_adopt(struct worker *);

@@ -36,6 +36,7 @@ void control_drain(struct worker *w, uint64_t within_ms)
 	w->draining = true;
 	w->drain_end_ms = w->loop.now_ms + within_ms;
 	listeners_stop(w);
+	connections_drain(w, within_ms);
 }
 
 static void take(struct worker *w, const struct wire *m, int fd)

@@ -8,6 +8,7 @@
 #include "common/match.h"
 #include "worker/conn.h"
 #include "worker/connections.h"
+#include "worker/http_conn.h"
 #include "worker/listener.h"
 #include "worker/worker.h"
 
@@ -162,6 +163,18 @@ static void refuse(struct worker *w, const struct listener *listener, int fd, un
 	close(fd);
 }
 
+/* The last filter of its chain says what it becomes. */
+static int begin(const struct arrival *a)
+{
+	const struct image *image = &a->generation->image;
+	const struct image_filter *last;
+
+	if (a->chain == NULL)
+		return conn_begin(a);
+	last = image_filter(image, a->chain->first_filter + a->chain->filter_count - 1);
+	return last->type == FILTER_HTTP ? http_conn_begin(a, image_http(image, last->index)) : conn_begin(a);
+}
+
 void downstream_accept(struct worker *w, struct listener *listener, int fd, const struct addr *client)
 {
 	live_word *open_now = &w->block->gauge[WORKER_G_connections];
@@ -181,7 +194,7 @@ void downstream_accept(struct worker *w, struct listener *listener, int fd, cons
 	find_destination(&a, l->kind == LISTENER_VIRTUAL_OUTBOUND || l->kind == LISTENER_VIRTUAL_INBOUND);
 	a.listener = hand_off(&a, l);
 	a.chain = match_chain(&a.generation->image, a.listener, &a.destination, APPLICATION_ANY, &a.client);
-	if (conn_begin(&a) == 0)
+	if (begin(&a) == 0)
 		return;
 	live_add(open_now, -1);
 	count(w, WORKER_C_shed_memory);

@@ -50,6 +50,9 @@ struct downstream_kind {
 	void (*end_changed)(struct downstream *);	/* end_ms is another one: it comes to look at it in time */
 	void (*close)(struct downstream *, enum conn_end, bool reset);
 	void (*view)(const struct downstream *, struct downstream_view *);
+	/* A new generation is in use, and names its chain: goes on with that.  False: that is another kind of chain now.
+	 * NULL: needs none, and ends by itself. */
+	bool (*adopt)(struct downstream *, uint32_t chain);
 };
 
 struct downstream {

@@ -53,7 +53,7 @@ int loop_open(struct loop *l, struct err *e)
 
 /* All that this program ever asks of the ring.  seccomp does not see what goes through it, so the ring is told itself. */
 static const uint8_t allowed[] = {
-	IORING_OP_ACCEPT, IORING_OP_CONNECT, IORING_OP_RECV, IORING_OP_SEND, IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL,
+	IORING_OP_ACCEPT, IORING_OP_CONNECT, IORING_OP_RECV, IORING_OP_SEND, IORING_OP_SENDMSG, IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL,
 };
 
 int loop_enable(struct loop *l, struct err *e)

@@ -12,6 +12,9 @@
 #include "worker/control.h"
 #include "worker/crash.h"
 #include "worker/listener.h"
+#include "worker/pool.h"
+#include "worker/stream.h"
+#include "worker/transport.h"
 #include "worker/worker.h"
 
 #include <errno.h>
@@ -40,6 +43,9 @@ void worker_complete(struct worker *w, void *owner, enum op_kind kind, int res, 
 		break;
 	case OP_CONTROL:
 		control_ready(w);
+		break;
+	case OP_CONNECTED: case OP_READ: case OP_WRITTEN: case OP_READABLE: case OP_WRITABLE: case OP_GONE:
+		transport_complete(owner, kind, res, flags);
 		break;
 	default:
 		conn_complete(owner, kind, res, flags);
@@ -133,8 +139,9 @@ static int start(struct worker *w, const char *index, struct err *e)
 		return -1;
 	w->hot = malloc(HOT_BUFFER_BYTES);
 	w->round_robin = calloc(LIVE_SLOTS, sizeof(*w->round_robin));
+	w->pools = calloc(POOL_BUCKETS, sizeof(struct pool *));
 	w->spare_fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
-	if (w->hot == NULL || w->round_robin == NULL || w->spare_fd == -1)
+	if (w->hot == NULL || w->round_robin == NULL || w->pools == NULL || w->spare_fd == -1)
 		return err_set(e, "%m");
 	if (loop_open(&w->loop, e) == -1 || buffers_open(&w->buffers, &w->loop.ring, e) == -1 || loop_enable(&w->loop, e) == -1)
 		return -1;
@@ -212,6 +219,9 @@ static void run(struct worker *w)
 		loop_turn(w, sleep_ms(w));
 		run_timers(w);
 		feed_starved(w);
+		transports_feed(w);
+		transports_reap(w);
+		streams_reap(w);
 		accesslog_flush(w);
 		tell_load(w);
 		overload_turn_ends(w);

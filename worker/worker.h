@@ -5,8 +5,10 @@
 #include "common/live.h"
 #include "common/log.h"
 #include "worker/accesslog.h"
+#include "worker/arena.h"
 #include "worker/buffers.h"
 #include "worker/generation.h"
+#include "worker/http.h"
 #include "worker/loop.h"
 #include "worker/overload.h"
 #include "worker/pipes.h"
@@ -17,7 +19,12 @@
 struct conn;
 struct downstream;
 struct listener;
+struct pool;
+struct stream;
+struct transport;
 
+#define HTTP_FIELDS_MAX	 1000u		/* max_headers_count at most */
+#define STREAM_LINES	 12u		/* fields that filters add to a head */
 #define HOT_BUFFER_BYTES (128u << 10)	/* what one read of a busy direction takes at most */
 
 struct worker {
@@ -47,6 +54,15 @@ struct worker {
 		struct downstream *next;
 	} listing;
 	struct conn *starved;		/* wait for a receive buffer */
+	struct transport *starved_transports;
+	struct transport *gone;		/* closed, with nothing in flight */
+	struct stream *over;		/* to be freed at the end of the turn */
+	struct slab slab;
+	struct pool **pools;		/* POOL_BUCKETS */
+	/* of the head that is being read or made */
+	struct http_field fields[HTTP_FIELDS_MAX];
+	struct http_line lines[STREAM_LINES];
+	unsigned line_count;
 	uint32_t *round_robin;		/* by slot */
 	uint64_t random;		/* state of worker_random() */
 	uint64_t wall_ms, wall_at_ms;	/* CLOCK_REALTIME when loop.now_ms was wall_at_ms, within the last second */
@@ -66,13 +82,19 @@ static inline const struct image *image_in_use(const struct worker *w)
 	return &w->generation->image;
 }
 
-/* Below n, n > 0; xorshift64*, for spreading load, not for secrets. */
-static inline uint32_t worker_random(struct worker *w, uint32_t n)
+/* xorshift64*, for spreading load and for names, not for secrets. */
+static inline uint64_t worker_random_bits(struct worker *w)
 {
 	w->random ^= w->random >> 12;
 	w->random ^= w->random << 25;
 	w->random ^= w->random >> 27;
-	return (uint32_t)((w->random * 0x2545f4914f6cdd1du >> 32) * n >> 32);
+	return w->random * 0x2545f4914f6cdd1du;
+}
+
+/* Below n, n > 0. */
+static inline uint32_t worker_random(struct worker *w, uint32_t n)
+{
+	return (uint32_t)((worker_random_bits(w) >> 32) * n >> 32);
 }
 
 /* From connections, for what the master sends: the listening sockets of one reload. */

@@ -1,0 +1,157 @@
+/*
+ * The fields that a proxy of Envoy's kind sets: on requests x-request-id, x-forwarded-for and -proto, on answers server, date
+ * and x-envoy-upstream-service-time.
+ */
+#include "worker/http_conn.h"
+#include "worker/path.h"
+#include "worker/stream.h"
+#include "worker/worker.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define SPAN(text) ((struct http_span){ text, sizeof(text) - 1 })
+
+static struct http_span value_of(const struct http_head *h, enum http_field_id id)
+{
+	const struct http_field *f = http_has(h, id) ? http_find(h, id, NULL) : NULL;
+
+	return f != NULL ? http_value(h, f) : (struct http_span){ NULL, 0 };
+}
+
+static void add(struct stream *s, enum http_field_id id, struct http_span value)
+{
+	stream_add_line(s, http_field_name(id), value);
+}
+
+/* ---- requests ---- */
+
+#define UUID_LEN 36
+
+/* RFC 9562 5.4, version 4. */
+static void make_uuid(struct worker *w, char out[UUID_LEN])
+{
+	static const char hex[] = "0123456789abcdef";
+	uint64_t bits[2] = { worker_random_bits(w), worker_random_bits(w) };
+
+	bits[0] = (bits[0] & ~0xf000ull) | 0x4000;
+	bits[1] = (bits[1] & ~(3ull << 62)) | 2ull << 62;
+	for (unsigned i = 0, at = 0; i < 32; i++) {
+		if (i == 8 || i == 12 || i == 16 || i == 20)
+			out[at++] = '-';
+		out[at++] = hex[bits[i / 16] >> (60 - i % 16 * 4) & 15];
+	}
+}
+
+/* At the edge of the mesh nobody's word is taken for it. */
+static void set_request_id(struct stream *s, struct http_head *h)
+{
+	bool edge = s->http->use_remote_address && !s->http->preserve_external_request_id;
+	char *id;
+
+	if (http_has(h, FIELD_X_REQUEST_ID) && edge && s->http->generate_request_id)
+		http_drop(h, FIELD_X_REQUEST_ID);
+	s->id = value_of(h, FIELD_X_REQUEST_ID);
+	if (s->id.at != NULL || !s->http->generate_request_id || (id = arena_take(&s->arena, UUID_LEN)) == NULL)
+		return;
+	make_uuid(s->worker, id);
+	s->id = (struct http_span){ id, UUID_LEN };
+	add(s, FIELD_X_REQUEST_ID, s->id);
+}
+
+/* The client's address behind those that it says it has come for. */
+static void set_forwarded_for(struct stream *s, struct http_head *h)
+{
+	struct http_span before = value_of(h, FIELD_X_FORWARDED_FOR);
+	char *all;
+	size_t len = 0;
+
+	s->forwarded = before;
+	if (!s->http->use_remote_address || (all = arena_take(&s->arena, before.len + 2 + ADDR_STRLEN)) == NULL)
+		return;
+	if (before.len > 0) {
+		memcpy(all, before.at, before.len);
+		memcpy(all + before.len, ",", 1);
+		len = before.len + 1;
+	}
+	len += strlen(addr_print_ip(&s->conn->head.client, all + len));
+	http_drop(h, FIELD_X_FORWARDED_FOR);
+	s->forwarded = (struct http_span){ all, (uint32_t)len };
+	add(s, FIELD_X_FORWARDED_FOR, s->forwarded);
+}
+
+static void set_forwarded_proto(struct stream *s, struct http_head *h)
+{
+	if (s->http->use_remote_address)
+		http_drop(h, FIELD_X_FORWARDED_PROTO);
+	if (!http_has(h, FIELD_X_FORWARDED_PROTO) || http_find(h, FIELD_X_FORWARDED_PROTO, NULL) == NULL)
+		add(s, FIELD_X_FORWARDED_PROTO, SPAN("http"));
+}
+
+static bool set_path(struct stream *s, const struct http_head *h)
+{
+	struct http_span path = http_path(h), query = http_query(h);
+	char *out;
+
+	if (!s->http->normalize_path || !path_needs_normalizing(path))
+		return true;
+	if ((out = arena_take(&s->arena, path.len + query.len)) == NULL)
+		return false;
+	path.len = (uint32_t)path_normalize(out, path);
+	if (query.len > 0)
+		memcpy(out + path.len, query.at, query.len);
+	s->path = (struct http_span){ out, path.len + query.len };
+	return true;
+}
+
+static enum verdict request(struct stream *s, struct http_head *h)
+{
+	s->agent = value_of(h, FIELD_USER_AGENT);
+	set_request_id(s, h);
+	set_forwarded_for(s, h);
+	set_forwarded_proto(s, h);
+	if (!set_path(s, h)) {
+		stream_out_of_memory(s);
+		return REPLIED;
+	}
+	return GO;
+}
+
+/* ---- answers ---- */
+
+/* RFC 9110 5.6.7, made once a second. */
+static struct http_span date(struct worker *w)
+{
+	static char text[32];
+	static time_t of;
+	time_t now = (time_t)(worker_wall_ms(w, w->loop.now_ms) / 1000);
+	struct tm tm;
+
+	if (now != of) {
+		of = now;
+		gmtime_r(&now, &tm);
+		strftime(text, sizeof(text), "%a, %d %b %Y %H:%M:%S GMT", &tm);
+	}
+	return (struct http_span){ text, (uint32_t)strlen(text) };
+}
+
+static void response(struct stream *s, struct http_head *h)
+{
+	static char number[8];
+	const char *server = image_text(&s->generation->image, s->http->server_name);
+
+	if (!http_has(h, FIELD_DATE))
+		add(s, FIELD_DATE, date(s->worker));
+	if (*server != '\0') {
+		http_drop(h, FIELD_SERVER);
+		add(s, FIELD_SERVER, (struct http_span){ server, (uint32_t)strlen(server) });
+	}
+	if (s->replied)
+		return;
+	http_drop(h, FIELD_X_ENVOY_UPSTREAM_SERVICE_TIME);
+	add(s, FIELD_X_ENVOY_UPSTREAM_SERVICE_TIME,
+	    (struct http_span){ number, (uint32_t)snprintf(number, sizeof(number), "%u", s->service_ms) });
+}
+
+const struct http_filter filter_headers = { "headers", request, response, NULL };

@@ -1,0 +1,52 @@
+/*
+ * A connection to an endpoint, for one request at a time.
+ *
+ *   connecting -> idle <-> busy -> closing -> freed
+ *
+ * It belongs to a pool from its first day.  A receive is armed while it is idle, so that its end is seen at once, and takes
+ * the answer when it is busy.
+ */
+#pragma once
+
+#include "worker/transport.h"
+#include "worker/upstream.h"
+#include "worker/wheel.h"
+
+struct pool;
+struct stream;
+
+enum http_upstream_state { LINK_CONNECTING, LINK_IDLE, LINK_BUSY, LINK_CLOSING };
+
+struct http_upstream {
+	struct transport transport;		/* first: owner of operations */
+	struct upstream up;
+	struct pool *pool;
+	struct http_upstream *next, **prev;	/* in the pool's list of idle ones, the freshest first */
+	struct stream *stream;			/* while it is busy */
+	struct timer deadline;
+	uint64_t idle_ms;			/* since when it is idle */
+	uint64_t end_ms;			/* of its greatest age; UINT64_MAX: none */
+	uint64_t sent_before;			/* bytes that were sent for earlier requests */
+	uint64_t sent;
+	uint32_t keep_ms;			/* how long it is kept without a request */
+	struct addr local;			/* ours towards the endpoint, for the log; family 0: not asked for yet */
+	uint32_t left;				/* requests that may still be sent on it */
+	uint8_t state;
+	bool timed_out : 1;			/* the connect is being cancelled */
+	bool used : 1;				/* it has had a request */
+	bool by_peer : 1;			/* the endpoint ended it */
+};
+
+/* NULL: why says so, error is errno.  OP_CONNECTED is in flight. */
+struct http_upstream *http_upstream_dial(struct pool *, struct dial *, enum conn_end *why_r);
+void http_upstream_close(struct http_upstream *, bool reset);
+/* To the stream; from it. */
+void http_upstream_take(struct http_upstream *, struct stream *);
+/* For the next request, if it may be kept. */
+void http_upstream_release(struct http_upstream *, bool keep);
+/* Has the endpoint taken nothing of what was sent since http_upstream_take()?  For a connection that has ended. */
+bool http_upstream_was_deaf(const struct http_upstream *);
+/* Our address towards the endpoint; family 0: there is none. */
+const struct addr *http_upstream_local(struct http_upstream *);
+/* Has it ended, though nobody has told us yet? */
+bool http_upstream_has_ended(struct http_upstream *);
