@@ -613,6 +613,7 @@ enum verdict stream_reply(struct stream *s, enum stream_end end)
 	leave_upstream(s);
 	s->end = (uint8_t)end;
 	s->replied = true;
+	s->conn->head.active_ms = s->worker->loop.now_ms;	/* the client has time to take it */
 	if (end == STREAM_BAD) {
 		head.status = http1_bads[s->bad].status;
 		text = http_reason(head.status).at;

@@ -148,9 +148,9 @@ static enum http1_bad take_apart(struct way *w, char *bytes, size_t len, size_t 
 	struct http_span piece;
 	size_t used;
 
-	*used_r = 0;
+	*used_r = w->bad ? len : 0;
 	*data_r = (struct http_span){ NULL, 0 };
-	while (!w->ended) {
+	while (!w->ended && !w->bad) {
 		switch (http1_body_next(&w->body, bytes + *used_r, len - *used_r, &limits, &used, &piece, &bad)) {
 		case BODY_MORE:
 			*used_r += used;
@@ -172,10 +172,9 @@ static enum http1_bad take_apart(struct way *w, char *bytes, size_t len, size_t 
 			break;
 		}
 		*used_r += used;
-		if (bad != HTTP1_OK)
-			return bad;
+		w->bad = bad != HTTP1_OK;
 	}
-	return HTTP1_OK;
+	return bad;
 }
 
 enum http1_bad way_source_ended(struct way *w)

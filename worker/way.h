@@ -41,6 +41,7 @@ struct way {
 	bool ended : 1;			/* the message has come as a whole */
 	bool sending : 1;		/* an operation holds its bytes */
 	bool sending_kept : 1;		/* those of `kept` */
+	bool bad : 1;			/* what comes cannot be read any more */
 	bool broken : 1;		/* the sink takes nothing any more: what comes is thrown away */
 };
 
