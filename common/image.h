@@ -226,7 +226,7 @@ struct image_http {
 	uint32_t max_pipelined_requests;	/* at least 1: that wait; further ones are not read */
 	uint32_t request_headers_timeout_ms;
 	uint32_t delayed_close_timeout_ms;	/* for the peer to take the last answer and end; 0: closed at once */
-	uint32_t drain_timeout_ms;		/* from the decision to end a connection to its end when it is idle */
+	uint32_t drain_timeout_ms;		/* for the request under way at max_connection_duration */
 	uint32_t upgrades;			/* enum image_upgrade, or-ed */
 	uint64_t idle_timeout_ms;		/* of a connection without a request */
 	uint64_t stream_idle_timeout_ms;	/* of a request without a byte either way */

@@ -58,7 +58,6 @@
 	X(rq_header_timeout, "downstream_rq_header_timeout", "heads not complete within request_headers_timeout")	\
 	X(rq_timeout, "downstream_rq_timeout", "requests not complete within request_timeout")	\
 	X(rq_idle_timeout, "downstream_rq_idle_timeout", "requests ended by stream_idle_timeout")	\
-	X(rq_too_large, "downstream_rq_too_large", "requests refused for the size of their body")	\
 	X(no_route, "no_route", "requests that no route matches")
 
 /* cluster.<name>.<name> */

@@ -149,7 +149,7 @@ static const struct key filter_rows[] = {
 	{ .name = "delayed_close_timeout", .type = KEY_MILLISECONDS, AT(filter, delayed_close_timeout_ms), RANGE("0s", "1min"),
 	  .def = "1s", OF(FILTER_HTTP), .about = "for a client to take its last answer and close" },
 	{ .name = "drain_timeout", .type = KEY_MILLISECONDS, AT(filter, drain_timeout_ms), RANGE("0s", "1h"), .def = "5s",
-	  OF(FILTER_HTTP), .about = "that a connection at max_connection_duration gets to end by itself" },
+	  OF(FILTER_HTTP), .about = "for the request that a connection serves at max_connection_duration" },
 	{ .name = "generate_request_id", .type = KEY_BOOL, AT(filter, generate_request_id), .def = "true", OF(FILTER_HTTP),
 	  .about = "a request without x-request-id gets one" },
 	{ .name = "preserve_external_request_id", .type = KEY_BOOL, AT(filter, preserve_external_request_id), .def = "false",
