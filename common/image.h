@@ -64,6 +64,10 @@ enum image_iptables { IPTABLES_AUTO, IPTABLES_NFT, IPTABLES_LEGACY };
 enum image_on_exit { ON_EXIT_BYPASS, ON_EXIT_BLOCK };
 
 #define INBOUND_SOURCES_MAX 16
+#define INTERCEPT_PORTS_MAX 64			/* of the virtual outbound listener */
+#define INTERCEPT_TABLES_OWN_FIRST 253u		/* routing tables that the system has for itself */
+#define INTERCEPT_TABLES_OWN_LAST 255u
+#define IMAGE_OWNER_MAX 32			/* bytes of an owner, without its nought */
 
 /*
  * intercept = { }: the virtual listeners and the rules that lead to them.  All nought where there is none.
@@ -257,6 +261,10 @@ struct image {
 	const struct image_head *head;
 	size_t size;
 };
+
+/* Words as the rules may have them: nothing that iptables-restore(8) would take for something else. */
+bool image_is_interface(const char *);		/* 1 to 15 bytes; a "+" at the end: all that begin so */
+bool image_is_owner(const char *);		/* a name, a number, "first-last" */
 
 /* Maps read-only (MAP_PRIVATE: Linux 6.1 refuses MAP_SHARED of a write-sealed memfd).  The descriptor stays the
  * caller's.  Checks magic, layout and size, no more: image_verify() is the master's. */
