@@ -117,35 +117,42 @@ static void any_address(struct expansion *x, struct listener *l)
 	add_item(&l->addresses, x->arena, &a, l->origin.line);
 }
 
-static void fill_chain(struct expansion *x, struct chain *c, const struct origin *at, const char *name, uint64_t port,
-    const char *cluster, uint64_t idle_timeout_ms)
+#define ANY_PORT (struct image_port_range){ 0 }
+
+static struct image_port_range one_port(uint64_t port)
+{
+	return (struct image_port_range){ (uint16_t)port, (uint16_t)port };
+}
+
+static void fill_chain(struct expansion *x, struct chain *c, const struct origin *at, const char *name,
+    struct image_port_range port, const char *cluster, uint64_t idle_timeout_ms)
 {
 	struct origin origin = { .parent = at->parent, .key = at->key, .index = at->index, .line = at->line };
 	struct filter *f = make(x, group_of(chain_group(), "filters"), at);
 
 	key_init(chain_group(), c, &origin, x->arena);
 	c->name = name;
-	if (port != 0) {
+	if (port.first != 0) {
 		c->match = make(x, group_of(chain_group(), "filter_chain_match"), at);
 		c->match->port = port;
 	}
 	f->cluster = f->stat_prefix = cluster;
 	if (idle_timeout_ms != UINT64_MAX)
 		f->idle_timeout_ms = idle_timeout_ms;
-	c->filters = (struct list){ f, 1 };
+	c->filters = (struct list){ .items = f, .count = 1 };
 }
 
 #define IDLE_DEFAULT UINT64_MAX
 
-static struct listener *make_listener(struct expansion *x, const struct origin *at, const char *name, uint64_t port,
-    uint64_t direction, uint32_t chains)
+static struct listener *make_listener(struct expansion *x, const struct origin *at, const char *name,
+    struct image_port_range port, uint64_t direction, uint32_t chains)
 {
 	struct listener *l = make(x, listener_group(), at);
 
 	l->name = name;
 	l->port = port;
 	l->direction = direction;
-	l->chains = (struct list){ arena_alloc(x->arena, chains, sizeof(struct chain)), chains };
+	l->chains = (struct list){ .items = arena_alloc(x->arena, chains, sizeof(struct chain)), .count = chains };
 	vec_push(&x->listeners, sizeof(l), &l);
 	return l;
 }
@@ -164,17 +171,33 @@ static struct cluster *make_cluster(struct expansion *x, const struct origin *at
 
 /* ---- intercept ---- */
 
+/* Defaults of one mode only, and of ports where one does not serve both directions. */
+static void complete(struct intercept *i)
+{
+	if (i->port == 0 && i->outbound_port.first == 0)
+		i->outbound_port = one_port(15001);
+	if (i->port == 0 && i->inbound_port == 0)
+		i->inbound_port = 15006;
+	if (i->mode == INTERCEPT_TPROXY && i->tproxy_mark == 0)
+		i->tproxy_mark = 1337;
+	if (i->mode == INTERCEPT_TPROXY && i->tproxy_table == 0)
+		i->tproxy_table = 133;
+}
+
 /* What the file has under a name of ours is taken, if it can do the work. */
-static bool has_listener(struct expansion *x, const char *name, uint64_t port, uint64_t direction)
+static bool has_listener(struct expansion *x, const char *name, struct image_port_range port, uint64_t direction)
 {
 	struct listener *l = own(&x->listeners, x->own_listeners, name);
+	bool binds = direction == DIRECTION_OUTBOUND || x->config->intercept->port == 0;
+	const char *ports = arena_printf(x->arena, port.first == port.last ? "%u" : "\"%u-%u\"", port.first, port.last);
 
 	if (l == NULL)
 		return false;
-	if (!l->origin.flawed && (!l->use_original_dst || l->direction != direction || l->port != port))
+	if (!l->origin.flawed && (!l->use_original_dst || l->direction != direction || l->port.first != port.first ||
+	    l->port.last != port.last || l->bind_to_port != binds))
 		report_key(x->report, &l->origin, NULL, IMAGE_NONE, l->origin.line, "the listener \"%s\" that intercept needs "
-		    "must have use_original_dst = true, traffic_direction = \"%s\", port = %llu", name,
-		    direction == DIRECTION_INBOUND ? "inbound" : "outbound", (unsigned long long)port);
+		    "must have use_original_dst = true, traffic_direction = \"%s\", port = %s%s", name,
+		    direction == DIRECTION_INBOUND ? "inbound" : "outbound", ports, binds ? "" : ", bind_to_port = false");
 	return true;
 }
 
@@ -198,16 +221,18 @@ static void make_outbound(struct expansion *x)
 {
 	const struct intercept *i = x->config->intercept;
 	const char *rest = x->config->policy == POLICY_ALLOW_ANY ? PASSTHROUGH : BLACK_HOLE;
+	struct image_port_range port = intercept_outbound(i);
 	struct listener *l;
 
-	if (has_listener(x, "virtualOutbound", i->outbound_port, DIRECTION_OUTBOUND))
+	if (has_listener(x, EXPAND_OUTBOUND, port, DIRECTION_OUTBOUND))
 		return;
-	l = make_listener(x, &i->origin, "virtualOutbound", i->outbound_port, DIRECTION_OUTBOUND, 2);
+	l = make_listener(x, &i->origin, EXPAND_OUTBOUND, port, DIRECTION_OUTBOUND, 2);
 	l->use_original_dst = true;
 	any_address(x, l);
-	fill_chain(x, LIST_AT(l->chains, struct chain, 0), &i->origin, "virtualOutbound-blackhole", i->outbound_port,
-	    BLACK_HOLE, IDLE_DEFAULT);
-	fill_chain(x, LIST_AT(l->chains, struct chain, 1), &i->origin, "virtualOutbound-catchall-tcp", 0, rest, IDLE_DEFAULT);
+	fill_chain(x, LIST_AT(l->chains, struct chain, 0), &i->origin, EXPAND_OUTBOUND "-blackhole", port, BLACK_HOLE,
+	    IDLE_DEFAULT);
+	fill_chain(x, LIST_AT(l->chains, struct chain, 1), &i->origin, EXPAND_OUTBOUND "-catchall-tcp", ANY_PORT, rest,
+	    IDLE_DEFAULT);
 }
 
 static const char *inbound_cluster(struct expansion *x, const struct inbound *in)
@@ -219,47 +244,56 @@ static void make_inbound(struct expansion *x)
 {
 	const struct intercept *i = x->config->intercept;
 	const struct list *inbound = &x->config->inbound;
+	struct image_port_range port = intercept_inbound(i);
 	struct listener *l;
 	uint32_t n = 2;
 
-	if (has_listener(x, "virtualInbound", i->inbound_port, DIRECTION_INBOUND)) {
+	if (has_listener(x, EXPAND_INBOUND, port, DIRECTION_INBOUND)) {
 		if (inbound->count > 0)
 			report_key(x->report, &x->config->origin, "inbound", IMAGE_NONE, key_line(&x->config->origin, "inbound"),
-			    "cannot be with a listener \"virtualInbound\" in the file: its chains are written there");
+			    "cannot be with a listener \"" EXPAND_INBOUND "\" in the file: its chains are written there");
 		return;
 	}
-	l = make_listener(x, &i->origin, "virtualInbound", i->inbound_port, DIRECTION_INBOUND, inbound->count + 2);
+	l = make_listener(x, &i->origin, EXPAND_INBOUND, port, DIRECTION_INBOUND, inbound->count + 2);
 	l->use_original_dst = true;
+	l->bind_to_port = i->port == 0;			/* the outbound one does it for both */
 	any_address(x, l);
-	fill_chain(x, LIST_AT(l->chains, struct chain, 0), &i->origin, "virtualInbound-blackhole", i->inbound_port, BLACK_HOLE,
+	fill_chain(x, LIST_AT(l->chains, struct chain, 0), &i->origin, EXPAND_INBOUND "-blackhole", port, BLACK_HOLE,
 	    IDLE_DEFAULT);
-	fill_chain(x, LIST_AT(l->chains, struct chain, 1), &i->origin, "virtualInbound", 0, INBOUND_PASS, IDLE_DEFAULT);
+	fill_chain(x, LIST_AT(l->chains, struct chain, 1), &i->origin, EXPAND_INBOUND, ANY_PORT, INBOUND_PASS, IDLE_DEFAULT);
 	for (uint32_t k = 0; k < inbound->count; k++) {
 		const struct inbound *in = LIST_AT(*inbound, struct inbound, k);
 
 		if (in->origin.flawed)
 			continue;
 		fill_chain(x, LIST_AT(l->chains, struct chain, n++), &in->origin, arena_printf(x->arena, "0.0.0.0_%llu",
-		    (unsigned long long)in->port), in->port, inbound_cluster(x, in), in->idle_timeout_ms);
+		    (unsigned long long)in->port), one_port(in->port), inbound_cluster(x, in), in->idle_timeout_ms);
 	}
 	l->chains.count = n;
 }
 
+/* An application that is to see the client's address is reached where the client went to, in the same family. */
 static void make_inbound_clusters(struct expansion *x)
 {
+	bool transparent = x->config->intercept->mode == INTERCEPT_TPROXY;
+
 	for (uint32_t k = 0; k < x->config->inbound.count; k++) {
 		const struct inbound *in = LIST_AT(x->config->inbound, struct inbound, k);
 		struct addr a = in->endpoint.addr;
+		bool given = a.family != 0;
 		struct cluster *c;
 
 		if (in->origin.flawed)
 			continue;
-		if (a.family == 0) {
+		c = make_cluster(x, &in->origin, inbound_cluster(x, in), transparent && !given ? CLUSTER_ORIGINAL_DST : CLUSTER_STATIC,
+		    DIRECTION_INBOUND);
+		c->connect_timeout_ms = in->connect_timeout_ms;
+		if (c->type == CLUSTER_ORIGINAL_DST)
+			continue;
+		if (!given) {
 			addr_parse_ip("127.0.0.1", &a);
 			a.port = (uint16_t)in->port;
 		}
-		c = make_cluster(x, &in->origin, inbound_cluster(x, in), CLUSTER_STATIC, DIRECTION_INBOUND);
-		c->connect_timeout_ms = in->connect_timeout_ms;
 		add_item(&c->endpoints, x->arena, &a, key_line(&in->origin, "endpoint"));
 	}
 }
@@ -268,20 +302,22 @@ static void make_inbound_clusters(struct expansion *x)
 static void check_inbound_ports(struct expansion *x)
 {
 	const struct origin **of_port = arena_alloc(x->arena, 65536, sizeof(*of_port));
+	const struct intercept *i = x->config->intercept;
+	const char *own_key = i->port != 0 ? "port" : "inbound_port";
 
 	for (uint32_t k = 0; k < x->config->inbound.count; k++) {
 		struct inbound *in = LIST_AT(x->config->inbound, struct inbound, k);
 
 		if (in->origin.flawed)
 			continue;
-		if (of_port[in->port] == NULL && in->port != x->config->intercept->inbound_port) {
+		if (of_port[in->port] == NULL && in->port != intercept_inbound(i).first) {
 			of_port[in->port] = &in->origin;
 			continue;
 		}
 		in->origin.flawed = true;
 		report_key(x->report, &in->origin, "port", IMAGE_NONE, key_line(&in->origin, "port"),
-		    "%llu is already the %s of %s", (unsigned long long)in->port, of_port[in->port] != NULL ? "port" : "inbound_port",
-		    report_place(x->report, of_port[in->port] != NULL ? of_port[in->port] : &x->config->intercept->origin));
+		    "%llu is already the %s of %s", (unsigned long long)in->port, of_port[in->port] != NULL ? "port" : own_key,
+		    report_place(x->report, of_port[in->port] != NULL ? of_port[in->port] : &i->origin));
 	}
 }
 
@@ -296,14 +332,14 @@ static void make_service_listener(struct expansion *x, const struct service *s, 
 	char ip[ADDR_STRLEN];
 
 	l = make_listener(x, &s->origin, arena_printf(x->arena, "%s_%llu", at != NULL ? addr_print_ip(&at->addr, ip) : "0.0.0.0",
-	    port), s->port, DIRECTION_OUTBOUND, 1);
+	    port), one_port(s->port), DIRECTION_OUTBOUND, 1);
 	l->bind_to_port = false;
 	if (at != NULL)
 		add_item(&l->addresses, x->arena, &at->addr, at->line);
 	else
 		any_address(x, l);
 	chain = LIST_AT(l->chains, struct chain, 0);
-	fill_chain(x, chain, &s->origin, NULL, 0, cluster, s->idle_timeout_ms);
+	fill_chain(x, chain, &s->origin, NULL, ANY_PORT, cluster, s->idle_timeout_ms);
 	LIST_AT(chain->filters, struct filter, 0)->max_connect_attempts = s->max_connect_attempts;
 }
 
@@ -413,6 +449,7 @@ void expand(struct config *c, struct arena *arena, struct report *report)
 	refuse_without_intercept(&x, "inbound", &c->inbound);
 	refuse_without_intercept(&x, "services", &c->services);
 	if (c->intercept != NULL) {
+		complete(c->intercept);
 		want_cluster(&x, BLACK_HOLE, CLUSTER_STATIC, DIRECTION_NONE);
 		want_cluster(&x, PASSTHROUGH, CLUSTER_ORIGINAL_DST, DIRECTION_OUTBOUND);
 		want_cluster(&x, INBOUND_PASS, CLUSTER_ORIGINAL_DST, DIRECTION_INBOUND);

@@ -14,9 +14,11 @@ static uint32_t at_least_one(const struct list *l)
 
 uint64_t matches_count(const struct chain *c)
 {
-	if (c->match == NULL)
+	const struct chain_match *m = c->match;
+
+	if (m == NULL)
 		return 1;
-	return (uint64_t)at_least_one(&c->match->destinations) * at_least_one(&c->match->sources);
+	return (uint64_t)at_least_one(&m->destinations) * at_least_one(&m->sources) * (m->port.last - m->port.first + 1u);
 }
 
 static struct prefix prefix_or_any(const struct list *l, uint32_t i)
@@ -24,19 +26,25 @@ static struct prefix prefix_or_any(const struct list *l, uint32_t i)
 	return l->count > 0 ? LIST_AT(*l, struct prefix_item, i)->prefix : (struct prefix){ 0 };
 }
 
+static void add_of_port(const struct chain_match *m, uint16_t port, uint32_t number, struct vec *out)
+{
+	for (uint32_t d = 0; d < at_least_one(&m->destinations); d++) {
+		for (uint32_t s = 0; s < at_least_one(&m->sources); s++) {
+			struct image_match match = { .destination = prefix_or_any(&m->destinations, d),
+				.source = prefix_or_any(&m->sources, s), .port = port, .chain = number };
+
+			vec_push(out, sizeof(match), &match);
+		}
+	}
+}
+
 void matches_add(const struct chain *c, uint32_t number, struct vec *out)
 {
 	static const struct chain_match everything;
 	const struct chain_match *m = c->match != NULL ? c->match : &everything;
 
-	for (uint32_t d = 0; d < at_least_one(&m->destinations); d++) {
-		for (uint32_t s = 0; s < at_least_one(&m->sources); s++) {
-			struct image_match match = { .destination = prefix_or_any(&m->destinations, d),
-				.source = prefix_or_any(&m->sources, s), .port = (uint16_t)m->port, .chain = number };
-
-			vec_push(out, sizeof(match), &match);
-		}
-	}
+	for (uint32_t port = m->port.first; port <= m->port.last; port++)
+		add_of_port(m, (uint16_t)port, number, out);
 }
 
 static int in_order(const void *a, const void *b)
@@ -92,8 +100,8 @@ const char *matches_chain_name(const struct chain *c, struct arena *arena)
 		return c->name;
 	if (m == NULL)
 		return "any";
-	if (m->port != 0)
-		name = arena_printf(arena, "port=%u", (unsigned)m->port);
+	if (m->port.first != 0)
+		name = arena_printf(arena, m->port.first == m->port.last ? "port=%u" : "port=%u-%u", m->port.first, m->port.last);
 	name = add_prefixes(name, "dst", &m->destinations, arena);
 	name = add_prefixes(name, "src", &m->sources, arena);
 	return *name != '\0' ? name : "any";
