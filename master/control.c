@@ -138,6 +138,7 @@ static void rules_done(void *arg, bool ok, const struct err *e)
 
 static void start_rules(struct client *c, bool apply)
 {
+	const struct intercept_how how = { .confirmed = true };
 	struct control *k = c->k;
 	struct errand *r = malloc(sizeof(*r));
 	struct err e;
@@ -150,7 +151,7 @@ static void start_rules(struct client *c, bool apply)
 	*r = (struct errand){ k, (unsigned)(c - k->clients), c->life, apply };
 	c->state = CLIENT_RULES;
 	err_set(&e, "out of memory");
-	started = apply ? master_apply_rules(k->m, rules_done, r, &e) : intercept_clear(k->m->intercept, rules_done, r);
+	started = apply ? master_apply_rules(k->m, &how, rules_done, r, &e) : intercept_clear(k->m->intercept, false, rules_done, r);
 	if (started == -1) {
 		free(r);
 		answer(c, false, e.text, -1);
@@ -420,6 +421,14 @@ void control_loaded(struct control *k, uint64_t ticket, bool ok, const char *tex
 			wait_for_workers(c);
 		else
 			answer(c, ok, text, report_fd);
+	}
+}
+
+void control_refused(struct control *k, const char *text)
+{
+	for (int i = 0; i < CLIENTS; i++) {
+		if (k->clients[i].state == CLIENT_ADOPTING)
+			answer(&k->clients[i], false, text, -1);
 	}
 }
 

@@ -180,6 +180,17 @@ static bool rules_change(const struct image *old, const struct image *new)
 	    o->every_user != n->every_user || o->every_group != n->every_group;
 }
 
+/* The users and groups that it names have to exist. */
+static int check_rules(const struct master *m, const struct image *i, struct err *e)
+{
+	struct rules *r = image_settings(i)->intercept.configured ? master_read_rules(m, i, e) : NULL;
+
+	if (r == NULL)
+		return image_settings(i)->intercept.configured ? -1 : 0;
+	rules_free(r);
+	return 0;
+}
+
 /* Everything that can fail, in an order in which each step can be taken back. */
 static int publish_draft(struct master *m, struct draft *d, const char *source, uint64_t *number_r, struct err *e)
 {
@@ -191,6 +202,8 @@ static int publish_draft(struct master *m, struct draft *d, const char *source, 
 
 	if (old != NULL && check_fixed(m, &d->image, e) == -1)
 		return -1;
+	if (check_rules(m, &d->image, e) == -1)
+		return err_prepend(e, "%s", m->options.file);
 	if (other_log && *path != '\0' && (log_file = log_file_open(path, e)) == -1)
 		return err_prepend(e, "%s: access_log", m->options.file);
 	if (sockets_prepare(m->sockets, &d->image, old != NULL, !m->beside_orphans, e) == -1)
