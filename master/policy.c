@@ -114,9 +114,10 @@ static int ask_route(uint16_t type, int family, const struct policy *p)
 	return carry_out(&q);
 }
 
-/* ip addr add ::6/128 dev lo */
+/* ip addr add ::6/128 dev lo preferred_lft 0: nobody gets it as a source who has not asked for it */
 static int ask_address(uint16_t type, unsigned index)
 {
+	const struct ifa_cacheinfo lifetime = { .ifa_prefered = 0, .ifa_valid = UINT32_MAX };
 	struct in6_addr ip = { .s6_addr = { [15] = (uint8_t)(FIRST_SOURCE + index) } };
 	struct request q;
 
@@ -127,6 +128,8 @@ static int ask_address(uint16_t type, unsigned index)
 	q.address.ifa_flags = IFA_F_NODAD;
 	q.address.ifa_index = if_nametoindex("lo");
 	attribute(&q, IFA_LOCAL, &ip, sizeof(ip));
+	if (type == RTM_NEWADDR)
+		attribute(&q, IFA_CACHEINFO, &lifetime, sizeof(lifetime));
 	return carry_out(&q);
 }
 
