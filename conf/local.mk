@@ -11,3 +11,4 @@ conf_libconf_a_CFLAGS = $(AM_CFLAGS) $(LIBCONFIG_CFLAGS) $(CRYPTO_CFLAGS) $(SECC
 meshd_conf_SOURCES = %D%/main.c
 meshd_conf_LDADD = conf/libconf.a common/libcommon.a $(LIBCONFIG_LIBS) $(CRYPTO_LIBS) $(SECCOMP_LIBS)
 EXTRA_DIST += %D%/samples/sidecar.conf %D%/samples/gateway.conf %D%/samples/registry-only.conf
+EXTRA_DIST += %D%/samples/intercept.conf %D%/samples/one-port.conf %D%/samples/tproxy.conf

@@ -20,7 +20,7 @@ unit_agent_SOURCES = %D%/unit/agent/agent.c %D%/unit/agent/answers.c %D%/unit/ag
 unit_agent_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) $(JANSSON_CFLAGS) -Wno-shadow
 unit_agent_LDADD = agent/libagent.a common/libcommon.a $(CRITERION_LIBS) $(MICROHTTPD_LIBS) $(JANSSON_LIBS) $(PCRE2_LIBS)
 unit_conf_SOURCES = %D%/unit/conf/try.c %D%/unit/conf/try.h \
-	%D%/unit/conf/big.c %D%/unit/conf/check.c %D%/unit/conf/confrun.c %D%/unit/conf/image.c %D%/unit/conf/keys.c %D%/unit/conf/samples.c \
+	%D%/unit/conf/big.c %D%/unit/conf/check.c %D%/unit/conf/confrun.c %D%/unit/conf/image.c %D%/unit/conf/intercept.c %D%/unit/conf/keys.c %D%/unit/conf/samples.c \
 	%D%/unit/conf/source.c %D%/unit/conf/turns.c
 unit_conf_CPPFLAGS = $(AM_CPPFLAGS) -DTEST_SRCDIR='"$(abs_top_srcdir)"'
 unit_conf_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) -Wno-shadow
