@@ -133,3 +133,15 @@ def test_which_keys_only_a_restart_changes(host, start):
         assert f"intercept.{key}: only a restart can change it" in done.stderr, done.stderr
     done = m.reload('intercept = { mode = "none"; ' + RELOADED + "};\n")
     assert done.returncode == 0, done.stderr
+
+
+def test_only_a_restart_changes_marks_and_tables(host, start):
+    def body(keys):
+        return 'intercept = { mode = "tproxy"; apply = "manual"; ' + keys + "};\n"
+
+    m = start(host, body(""), intercept="", workers=1)
+    done = m.reload(body("tproxy_mark = 7; tproxy_route_table = 8; "))
+    assert done.returncode == 1
+    for key in ("tproxy_mark", "tproxy_route_table"):
+        assert f"intercept.{key}: only a restart can change it" in done.stderr, done.stderr
+    assert m.reload(body("exclude_dns = true; ")).returncode == 0

@@ -10,7 +10,7 @@ for file in "$srcdir"/conf/*.c "$srcdir"/common/*.c; do
 done
 # shellcheck disable=SC2046
 clang -std=gnu11 -g -O1 -D_GNU_SOURCE -DMESHD_SANITIZERS -DMESHD_VERSION='"fuzz"' -DMESHD_LIBEXECDIR='"/nowhere"' -I"$srcdir" \
-	-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o fuzz-conf "$@" $(pkg-config --cflags --libs libconfig libcrypto)
+	-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o fuzz-conf "$@" $(pkg-config --cflags --libs libconfig libcrypto libseccomp)
 mkdir -p fuzz-corpus
 exec ./fuzz-conf -max_total_time="${FUZZ_SECONDS:-60}" -max_len=4096 -timeout=10 -dict="$srcdir"/t/fuzz/conf.dict \
 	fuzz-corpus "$srcdir"/t/fuzz/corpus "$srcdir"/conf/samples
