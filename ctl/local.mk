@@ -2,7 +2,7 @@
 bin_PROGRAMS += meshctl
 noinst_LIBRARIES += ctl/libctl.a
 ctl_libctl_a_SOURCES = \
-	%D%/check.c %D%/client.c %D%/client.h %D%/connections.c %D%/ctl.h %D%/json.c %D%/json.h \
+	%D%/check.c %D%/client.c %D%/client.h %D%/connections.c %D%/ctl.h %D%/intercept.c %D%/json.c %D%/json.h \
 	%D%/master.c %D%/master.h %D%/name.c %D%/name.h %D%/names.c \
 	%D%/options.c %D%/options.h %D%/output.c %D%/output.h %D%/output_json.c %D%/output_text.c \
 	%D%/pc_cluster.c %D%/pc_listener.c %D%/proxyconfig.c %D%/proxyconfig.h %D%/stats.c %D%/status.c \

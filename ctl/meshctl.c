@@ -15,6 +15,13 @@ static const struct flag reload_flags[] = {
 static const struct flag check_flags[] = {
 	{ "I", "FOLDER", "files may be included from here too; may be repeated", true }, { 0 }
 };
+static const struct flag apply_flags[] = {
+	{ "confirm", "TIME", "out again after it, whatever dies, unless confirmed", false },
+	{ "force", NULL, "whatever rules are there already", false }, { 0 }
+};
+static const struct flag clear_flags[] = {
+	{ "force", NULL, "those of a meshd that runs too, and of another network namespace's note", false }, { 0 }
+};
 static const struct flag listener_flags[] = {
 	{ "address", "IP", "listeners at this address", false },
 	{ "port", "PORT", "listeners at this port", false },
@@ -70,8 +77,11 @@ static const struct command connections[] = {
 };
 
 static const struct command intercept[] = {
-	{ "apply", NULL, NULL, command_intercept_apply, NULL, 0, 0, NULL, "put the rules in" },
-	{ "clear", NULL, NULL, command_intercept_clear, NULL, 0, 0, NULL, "take the rules out" },
+	{ "plan", NULL, NULL, command_intercept_plan, "[FILE]", 0, 1, check_flags, "the rules, each with its reason: of a file, or of the running meshd" },
+	{ "apply", NULL, NULL, command_intercept_apply, NULL, 0, 0, apply_flags, "put the rules in" },
+	{ "confirm", NULL, NULL, command_intercept_confirm, NULL, 0, 0, NULL, "rules that were applied with --confirm stay" },
+	{ "status", NULL, NULL, command_intercept_status, NULL, 0, 0, NULL, "whose rules are in, since when, and what they have caught" },
+	{ "clear", NULL, NULL, command_intercept_clear, NULL, 0, 0, clear_flags, "take the rules out, whoever left them" },
 	{ 0 }
 };
 

@@ -111,33 +111,20 @@ static void looked(void *arg, bool ok, const struct err *e)
 {
 	struct master *m = arg;
 	struct rules *r = NULL;
-	struct err why;
+	struct err why = ok ? (struct err){ .text = "" } : *e;
 
-	if (!ok)
-		why = *e;
-	else if ((r = master_read_rules(m, generation_image(m->generations), &why)) == NULL ||
-	    scene_refuse_loop(intercept_scene(m->intercept), r, &why) == -1)
-		ok = false;
+	if (ok && m->fixed.intercept.configured && m->fixed.intercept.mode == INTERCEPT_NONE) {
+		r = master_read_rules(m, generation_image(m->generations), &why);
+		ok = r != NULL && scene_refuse_loop(intercept_scene(m->intercept), r, &why) == 0;
+	}
 	rules_free(r);
 	first_done(m, ok, &why);
 }
 
-static int look_or_run(struct master *m)
+/* Rules that an earlier meshd has left where none are to be. */
+static bool has_leftovers(const struct master *m)
 {
-	if (m->fixed.intercept.configured && m->fixed.intercept.mode == INTERCEPT_NONE)
-		return intercept_look(m->intercept, false, looked, m);
-	master_run_now(m);
-	return 0;
-}
-
-static void leftovers_out(void *arg, bool ok, const struct err *e)
-{
-	struct master *m = arg;
-
-	if (!ok || master_stopping(m))
-		first_done(m, ok, e);
-	else if (look_or_run(m) == -1)
-		master_fail_start(m, "interception: out of memory");
+	return m->rules_left || m->fixed.intercept.manual || intercept_state(m->intercept)->phase != STATE_NONE;
 }
 
 void master_first_rules(struct master *m)
@@ -150,7 +137,10 @@ void master_first_rules(struct master *m)
 	if (i->mode != INTERCEPT_NONE && !i->manual) {
 		if (master_apply_rules(m, &how, first_done, m, &e) == -1)
 			master_fail_start(m, e.text);
-	} else if ((m->rules_left ? intercept_clear(m->intercept, false, leftovers_out, m) : look_or_run(m)) == -1) {
+	} else if (!i->configured && !has_leftovers(m)) {
+		master_run_now(m);
+	} else if ((has_leftovers(m) ? intercept_clear(m->intercept, true, looked, m) :
+	    intercept_look(m->intercept, false, looked, m)) == -1) {
 		master_fail_start(m, e.text);
 	}
 }

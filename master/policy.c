@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #define FIRST_SOURCE 6			/* 127.0.0.6, ::6: Istio's */
-#define PREFERENCE   100		/* ahead of what others may have: to whom the mark means nothing, it is not there */
 
 static const int families[POLICY_FAMILIES] = { AF_INET, AF_INET6 };
 
@@ -95,7 +94,7 @@ static int ask_rule(uint16_t type, int family, const struct policy *p)
 	q.rule.action = FR_ACT_TO_TBL;
 	attribute32(&q, FRA_TABLE, p->table);
 	attribute32(&q, FRA_FWMARK, p->mark);
-	attribute32(&q, FRA_PRIORITY, PREFERENCE);
+	attribute32(&q, FRA_PRIORITY, POLICY_PREFERENCE);
 	return carry_out(&q);
 }
 
@@ -147,7 +146,7 @@ static int add_routing(struct policy *p, unsigned f, struct err *e)
 	if (ask_rule(RTM_NEWRULE, families[f], p) == 0)
 		p->rule[f] = true;
 	else if (errno != EEXIST)
-		return err_set(e, "TPROXY needs policy routing (\"ip %srule add pref %d fwmark %u lookup %u\"): %m", opt, PREFERENCE, p->mark, p->table);
+		return err_set(e, "TPROXY needs policy routing (\"ip %srule add pref %d fwmark %u lookup %u\"): %m", opt, POLICY_PREFERENCE, p->mark, p->table);
 	return 0;
 }
 
@@ -190,7 +189,7 @@ int policy_remove(struct policy *p, struct err *e)
 		const char *opt = families[f] == AF_INET6 ? "-6 " : "";
 
 		if (p->rule[f] && !is_gone(ask_rule(RTM_DELRULE, families[f], p)))
-			r = err_set(e, "ip %srule del pref %d fwmark %u lookup %u: %m", opt, PREFERENCE, p->mark, p->table);
+			r = err_set(e, "ip %srule del pref %d fwmark %u lookup %u: %m", opt, POLICY_PREFERENCE, p->mark, p->table);
 		else
 			p->rule[f] = false;
 		if (p->route[f] && !is_gone(ask_route(RTM_DELROUTE, families[f], p)))

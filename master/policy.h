@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define POLICY_PREFERENCE 100	/* of the rule: ahead of what others may have; what bears no mark, it does not concern */
+
 enum { POLICY_IPV4, POLICY_IPV6, POLICY_FAMILIES };
 
 /* What has been added by us, as the state file keeps it: nobody else's is taken away. */

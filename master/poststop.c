@@ -126,6 +126,7 @@ int post_stop(const struct options *o)
 {
 	static struct fixed f;
 	enum image_on_exit on_exit;
+	struct state state;
 	int alive, status;
 
 	read_settings(o, &f, &on_exit);
@@ -134,6 +135,11 @@ int post_stop(const struct options *o)
 		return 1;
 	}
 	alive = rundir_look(f.runtime_dir, &on_exit);
+	state_read(f.runtime_dir, &state);
+	if (state.phase != STATE_NONE && state.token != 0) {
+		log_notice("the interception rules were not confirmed: they are not left in");
+		on_exit = ON_EXIT_BYPASS;
+	}
 	if (on_exit == ON_EXIT_BLOCK) {
 		log_notice("interception rules are left as they are (intercept.on_exit is \"block\"): what they catch fails");
 		status = 0;

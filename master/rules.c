@@ -150,3 +150,46 @@ bool rules_catch_inbound(const struct rules *r)
 {
 	return r->every_inbound_port || r->include_inbound.count > 0;
 }
+
+/* ---- two images ---- */
+
+static enum image_section section_of(enum list_kind kind)
+{
+	return kind == LIST_PORTS ? SECTION_PORTS : kind == LIST_PREFIXES ? SECTION_PREFIXES : SECTION_WORDS;
+}
+
+static bool same_words(const struct image *a, uint32_t first_a, const struct image *b, uint32_t first_b, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		if (strcmp(image_text(a, *image_word(a, first_a + i)), image_text(b, *image_word(b, first_b + i))) != 0)
+			return false;
+	}
+	return true;
+}
+
+static bool same_range(const struct image *a, const struct image *b, size_t offset, enum image_section s)
+{
+	const struct image_range *x = (const void *)((const char *)&image_settings(a)->intercept + offset);
+	const struct image_range *y = (const void *)((const char *)&image_settings(b)->intercept + offset);
+	size_t size = image_record_size(s);
+
+	if (x->count != y->count || x->count == 0)
+		return x->count == y->count;
+	if (s == SECTION_WORDS)
+		return same_words(a, x->first, b, y->first, x->count);
+	return memcmp((const char *)image_section(a, s) + x->first * size, (const char *)image_section(b, s) + y->first * size,
+	    x->count * size) == 0;
+}
+
+bool rules_differ(const struct image *old, const struct image *new)
+{
+	const struct image_intercept *o = &image_settings(old)->intercept, *n = &image_settings(new)->intercept;
+
+	for (size_t i = 0; i < NLISTS; i++) {
+		if (!same_range(old, new, lists[i].from, section_of(lists[i].kind)))
+			return true;
+	}
+	return o->exclude_dns != n->exclude_dns || o->drop_invalid != n->drop_invalid ||
+	    o->every_inbound_port != n->every_inbound_port || o->every_outbound_range != n->every_outbound_range ||
+	    o->every_user != n->every_user || o->every_group != n->every_group;
+}

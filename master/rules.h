@@ -59,3 +59,5 @@ void rules_free(struct rules *);
 
 /* Something that comes to this host is to be caught. */
 bool rules_catch_inbound(const struct rules *);
+/* The second image wants other rules than the first.  Users and groups are compared by name. */
+bool rules_differ(const struct image *, const struct image *);

@@ -32,6 +32,11 @@ static bool is_known(const struct state *st, int family, enum variant v, const s
 	return st->phase == STATE_IN && st->variant[family] == v && st->digest[family] == f->digest;
 }
 
+bool scene_is_changed(const struct state *st, int family, enum variant v, const struct found *f)
+{
+	return f->ours && !is_known(st, family, v, f) && ((st->phase == STATE_IN && st->variant[family] == v) || f->half[0] != '\0');
+}
+
 static bool is_wanted(const struct ruleset *set, const struct found *f)
 {
 	return set != NULL && found_digest(set) == f->digest;
@@ -45,15 +50,13 @@ static int refuse_one(int family, enum variant v, const struct found *f, const s
 	if (f->foreign[0] != '\0')
 		return err_set(e, "interception: somebody else's rules catch connections already (%s): %s: take them out, "
 		    "or put these in beside them with \"meshctl intercept apply --force\"", place, f->foreign);
-	if (!f->ours || is_known(st, family, v, f) || is_wanted(set, f))
+	if (!scene_is_changed(st, family, v, f) || is_wanted(set, f))
 		return 0;
-	if (st->phase == STATE_IN && st->variant[family] == v)
+	if (f->half[0] == '\0')
 		return err_set(e, "interception: the rules of meshd (%s) are not as it put them in: somebody has changed chains MESHD_*, or the "
 		    "jumps to them: take them out (meshctl intercept clear), or replace them (meshctl intercept apply --force)", place);
-	if (f->half[0] != '\0')
-		return err_set(e, "interception: a part of a meshd's rules is in (%s): %s: take it out (meshctl intercept clear), or replace "
-		    "it (meshctl intercept apply --force)", place, f->half);
-	return 0;
+	return err_set(e, "interception: a part of meshd's rules is in (%s): %s: take it out (meshctl intercept clear), or replace "
+	    "it (meshctl intercept apply --force)", place, f->half);
 }
 
 int scene_refuse(const struct scene *s, const struct state *st, struct ruleset *const sets[FAMILIES], struct err *e)

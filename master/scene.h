@@ -17,6 +17,9 @@ void scene_forget(struct scene *);
 /* The words for where: "IPv4, iptables-nft". */
 const char *scene_place(int family, enum variant, char to[48]);
 
+/* What is there of ours is not as a meshd has put it in, nor just left so by one that stopped or died. */
+bool scene_is_changed(const struct state *, int family, enum variant, const struct found *);
+
 /* -1: half of our rules is in, or somebody else's catch connections: *e names it and the remedy.  sets[]: what is wanted
  * of each family, NULL for one that has none. */
 int scene_refuse(const struct scene *, const struct state *, struct ruleset *const sets[FAMILIES], struct err *e);
