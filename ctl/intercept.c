@@ -254,6 +254,8 @@ int command_intercept_plan(struct ctl *c)
 		facts = read_lines(fd);
 		close(fd);
 	}
+	if (facts != NULL)
+		json_object_del(facts, "beside");
 	return show(c, facts, print_plan);
 }
 

@@ -84,6 +84,7 @@ EXTRA_DIST += %D%/flow/test_crashes.py
 EXTRA_DIST += %D%/flow/test_death.py
 EXTRA_DIST += %D%/flow/test_drain.py
 EXTRA_DIST += %D%/flow/test_faults.py
+EXTRA_DIST += %D%/flow/test_intercept_life.py
 EXTRA_DIST += %D%/flow/test_lifecycle.py
 EXTRA_DIST += %D%/flow/test_limits.py
 EXTRA_DIST += %D%/flow/test_many.py
