@@ -35,7 +35,7 @@ unit_ctl_SOURCES = %D%/unit/ctl/completion.c %D%/unit/ctl/connections.c %D%/unit
 unit_ctl_CPPFLAGS = $(AM_CPPFLAGS) -DTEST_SRCDIR='"$(abs_top_srcdir)"'
 unit_ctl_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) $(JANSSON_CFLAGS) -Wno-shadow
 unit_ctl_LDADD = ctl/libctl.a common/libcommon.a $(CRITERION_LIBS) $(JANSSON_LIBS) $(CURL_LIBS)
-unit_master_SOURCES = %D%/unit/master/cpus.c %D%/unit/master/crashes.c %D%/unit/master/publish.c %D%/unit/master/rollback.c %D%/unit/master/rules.c \
+unit_master_SOURCES = %D%/unit/master/cpus.c %D%/unit/master/crashes.c %D%/unit/master/found.c %D%/unit/master/publish.c %D%/unit/master/rollback.c %D%/unit/master/rules.c \
 	%D%/unit/master/sample.c %D%/unit/master/sample.h %D%/unit/master/sockets.c %D%/unit/master/strangers.c
 unit_master_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) -Wno-shadow
 unit_master_LDADD = master/libmaster.a common/libcommon.a $(CRITERION_LIBS) $(SYSTEMD_LIBS)
