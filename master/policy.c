@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #define FIRST_SOURCE 6			/* 127.0.0.6, ::6: Istio's */
-
-static const int families[POLICY_FAMILIES] = { AF_INET, AF_INET6 };
+#define PREFERENCE   100
+#define PREFERENCE_WORDS "pref 100 "	/* ahead of what others may have; whom it does not concern passes it by */
 
 const char *policy_source(int family, unsigned index, char to[ADDR_STRLEN])
 {
@@ -84,21 +84,42 @@ static int carry_out(const struct request *q)
 
 /* ---- what is asked for ---- */
 
-/* ip rule add pref 100 fwmark MARK lookup TABLE; without a number of its own it would be added as often as one asks */
-static int ask_rule(uint16_t type, int family, const struct policy *p)
+/* Without a number of its own it would be added as often as one asks. */
+static void begin_rule(struct request *q, uint16_t type, int family, const struct policy *p)
+{
+	begin(q, type, sizeof(q->rule));
+	q->rule.family = (uint8_t)family;
+	q->rule.action = FR_ACT_TO_TBL;
+	attribute32(q, FRA_TABLE, p->table);
+	attribute32(q, FRA_PRIORITY, PREFERENCE);
+}
+
+static int ask_mark(uint16_t type, int family, const struct policy *p)
 {
 	struct request q;
 
-	begin(&q, type, sizeof(q.rule));
-	q.rule.family = (uint8_t)family;
-	q.rule.action = FR_ACT_TO_TBL;
-	attribute32(&q, FRA_TABLE, p->table);
+	begin_rule(&q, type, family, p);
 	attribute32(&q, FRA_FWMARK, p->mark);
-	attribute32(&q, FRA_PRIORITY, POLICY_PREFERENCE);
 	return carry_out(&q);
 }
 
-/* ip route add local default dev lo table TABLE */
+/*
+ * Where the application answers from 127.0.0.1 to its client's address, the kernel looks for a way before any rule of
+ * iptables could mark the answer, and refuses one that leaves the host.
+ */
+static int ask_loopback(uint16_t type, int family, const struct policy *p)
+{
+	const struct in_addr loopback = { htonl(INADDR_LOOPBACK & IN_CLASSA_NET) };
+	const uint8_t tcp = IPPROTO_TCP;
+	struct request q;
+
+	begin_rule(&q, type, family, p);
+	q.rule.src_len = 8;
+	attribute(&q, FRA_SRC, &loopback, sizeof(loopback));
+	attribute(&q, FRA_IP_PROTO, &tcp, sizeof(tcp));
+	return carry_out(&q);
+}
+
 static int ask_route(uint16_t type, int family, const struct policy *p)
 {
 	struct request q;
@@ -111,6 +132,48 @@ static int ask_route(uint16_t type, int family, const struct policy *p)
 	attribute32(&q, RTA_TABLE, p->table);
 	attribute32(&q, RTA_OIF, if_nametoindex("lo"));
 	return carry_out(&q);
+}
+
+/* By the bits of struct policy, which the state file keeps: routes ahead of the rules that lead to them. */
+static const struct {
+	int family;
+	uint16_t add, remove;
+	int (*ask)(uint16_t type, int family, const struct policy *);
+	const char *object, *selector;	/* of ip(8) */
+	const char *reason;
+} routing[] = {
+	{ AF_INET, RTM_NEWROUTE, RTM_DELROUTE, ask_route, "route", "local default dev lo", "all of this table is for this host" },
+	{ AF_INET6, RTM_NEWROUTE, RTM_DELROUTE, ask_route, "route", "local default dev lo", "all of this table is for this host" },
+	{ AF_INET, RTM_NEWRULE, RTM_DELRULE, ask_mark, "rule", NULL, "what bears the mark goes by that table" },
+	{ AF_INET6, RTM_NEWRULE, RTM_DELRULE, ask_mark, "rule", NULL, "what bears the mark goes by that table" },
+	{ AF_INET, RTM_NEWRULE, RTM_DELRULE, ask_loopback, "rule", "from 127.0.0.0/8 ipproto tcp",
+		"an application at 127.0.0.1 answers its client through this host" },
+};
+#define NROUTING (sizeof(routing) / sizeof(routing[0]))
+
+uint32_t policy_routing(int family)
+{
+	uint32_t bits = 0;
+
+	for (unsigned i = 0; i < NROUTING; i++)
+		bits |= routing[i].family == family ? 1u << i : 0;
+	return bits;
+}
+
+bool policy_words(const struct policy *p, unsigned bit, const char *verb, char text[POLICY_TEXT], int *family_r, const char **reason_r)
+{
+	char mark[24];
+	bool rule;
+
+	if (bit >= NROUTING)
+		return false;
+	rule = strcmp(routing[bit].object, "rule") == 0;
+	snprintf(mark, sizeof(mark), "fwmark %u", p->mark);
+	snprintf(text, POLICY_TEXT, "ip %s%s %s %s%s %s %u", routing[bit].family == AF_INET6 ? "-6 " : "", routing[bit].object, verb,
+	    rule ? PREFERENCE_WORDS : "", routing[bit].selector != NULL ? routing[bit].selector : mark, rule ? "lookup" : "table", p->table);
+	*family_r = routing[bit].family;
+	*reason_r = routing[bit].reason;
+	return true;
 }
 
 /* ip addr add ::6/128 dev lo preferred_lft 0: nobody gets it as a source who has not asked for it */
@@ -134,19 +197,26 @@ static int ask_address(uint16_t type, unsigned index)
 
 /* ---- adding ---- */
 
-static int add_routing(struct policy *p, unsigned f, struct err *e)
+static int refuse(const struct policy *p, unsigned bit, const char *verb, struct err *e)
 {
-	char opt[8];
+	char text[POLICY_TEXT];
+	const char *reason;
+	int family;
 
-	snprintf(opt, sizeof(opt), "%s", families[f] == AF_INET6 ? "-6 " : "");
-	if (ask_route(RTM_NEWROUTE, families[f], p) == 0)
-		p->route[f] = true;
-	else if (errno != EEXIST)
-		return err_set(e, "TPROXY needs policy routing (\"ip %sroute add local default dev lo table %u\"): %m", opt, p->table);
-	if (ask_rule(RTM_NEWRULE, families[f], p) == 0)
-		p->rule[f] = true;
-	else if (errno != EEXIST)
-		return err_set(e, "TPROXY needs policy routing (\"ip %srule add pref %d fwmark %u lookup %u\"): %m", opt, POLICY_PREFERENCE, p->mark, p->table);
+	policy_words(p, bit, verb, text, &family, &reason);
+	return err_set(e, "TPROXY needs policy routing (%s): %m", text);
+}
+
+static int add_routing(struct policy *p, bool ipv6, struct err *e)
+{
+	for (unsigned i = 0; i < NROUTING; i++) {
+		if (routing[i].family == AF_INET6 && !ipv6)
+			continue;
+		if (routing[i].ask(routing[i].add, routing[i].family, p) == 0)
+			p->routing |= 1u << i;
+		else if (errno != EEXIST)
+			return refuse(p, i, "add", e);
+	}
 	return 0;
 }
 
@@ -167,11 +237,7 @@ int policy_add(struct policy *p, unsigned sources, bool ipv6, struct err *e)
 {
 	if (ipv6 && add_sources(p, sources, e) == -1)
 		return -1;
-	for (unsigned f = 0; p->table != 0 && f < (ipv6 ? POLICY_FAMILIES : POLICY_IPV6); f++) {
-		if (add_routing(p, f, e) == -1)
-			return -1;
-	}
-	return 0;
+	return p->table != 0 ? add_routing(p, ipv6, e) : 0;
 }
 
 /* ---- removing ---- */
@@ -185,17 +251,11 @@ int policy_remove(struct policy *p, struct err *e)
 {
 	int r = 0;
 
-	for (unsigned f = 0; f < POLICY_FAMILIES; f++) {
-		const char *opt = families[f] == AF_INET6 ? "-6 " : "";
-
-		if (p->rule[f] && !is_gone(ask_rule(RTM_DELRULE, families[f], p)))
-			r = err_set(e, "ip %srule del pref %d fwmark %u lookup %u: %m", opt, POLICY_PREFERENCE, p->mark, p->table);
+	for (unsigned i = NROUTING; i-- > 0; ) {		/* rules ahead of the routes that they lead to */
+		if (p->routing & 1u << i && !is_gone(routing[i].ask(routing[i].remove, routing[i].family, p)))
+			r = refuse(p, i, "del", e);
 		else
-			p->rule[f] = false;
-		if (p->route[f] && !is_gone(ask_route(RTM_DELROUTE, families[f], p)))
-			r = err_set(e, "ip %sroute del local default dev lo table %u: %m", opt, p->table);
-		else
-			p->route[f] = false;
+			p->routing &= ~(1u << i);
 	}
 	for (unsigned i = 0; i < 32; i++) {
 		char address[ADDR_STRLEN];

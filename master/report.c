@@ -44,17 +44,19 @@ static int end(FILE *f, struct err *e)
 
 static void plan_policy(FILE *f, const struct rules *r, int family)
 {
-	const char *name = iptables_family(family), *option = family == FAMILY_IPV6 ? "-6 " : "";
-	char address[ADDR_STRLEN];
+	const struct policy p = { .mark = r->mark, .table = r->table };
+	const char *name = iptables_family(family), *reason;
+	char address[ADDR_STRLEN], text[POLICY_TEXT];
+	int af;
 
 	for (unsigned i = 0; family == FAMILY_IPV6 && i < r->inbound_sources; i++)
 		fprintf(f, "plan\t%s\tip\tip -6 addr add %s dev lo preferred_lft 0\tthe source by which the application beside is called\n", name,
 		    policy_source(AF_INET6, i, address));
-	if (r->mode != INTERCEPT_TPROXY || !rules_catch_inbound(r))
-		return;
-	fprintf(f, "plan\t%s\tip\tip %sroute add local default dev lo table %u\tall of this table is for this host\n", name, option, r->table);
-	fprintf(f, "plan\t%s\tip\tip %srule add pref %d fwmark %u lookup %u\twhat bears the mark goes by that table\n", name, option,
-	    POLICY_PREFERENCE, r->mark, r->table);
+	for (unsigned bit = 0; r->mode == INTERCEPT_TPROXY && rules_catch_inbound(r) &&
+	    policy_words(&p, bit, "add", text, &af, &reason); bit++) {
+		if (af == iptables_af(family))
+			fprintf(f, "plan\t%s\tip\t%s\t%s\n", name, text, reason);
+	}
 }
 
 static int plan_family(FILE *f, const struct rules *r, int family, struct err *e)
@@ -185,21 +187,20 @@ static bool is_alive(const struct state *st)
 	return st->pid != 0 && (kill((pid_t)st->pid, 0) == 0 || errno == EPERM);
 }
 
+/* In the words by which it was added. */
 static void note_beside(FILE *f, const struct policy *p)
 {
-	char address[ADDR_STRLEN];
+	char address[ADDR_STRLEN], text[POLICY_TEXT];
+	const char *reason;
+	int af;
 
 	for (unsigned i = 0; i < 32; i++) {
 		if (p->addresses & 1u << i)
-			fprintf(f, "fact\tbeside\tip -6 addr %s dev lo\n", policy_source(AF_INET6, i, address));
+			fprintf(f, "fact\tbeside\tip -6 addr add %s dev lo\n", policy_source(AF_INET6, i, address));
 	}
-	for (int k = 0; k < FAMILIES; k++) {
-		const char *option = k == FAMILY_IPV6 ? "-6 " : "";
-
-		if (p->rule[k])
-			fprintf(f, "fact\tbeside\tip %srule pref %d fwmark %u lookup %u\n", option, POLICY_PREFERENCE, p->mark, p->table);
-		if (p->route[k])
-			fprintf(f, "fact\tbeside\tip %sroute local default dev lo table %u\n", option, p->table);
+	for (unsigned bit = 0; policy_words(p, bit, "add", text, &af, &reason); bit++) {
+		if (p->routing & 1u << bit)
+			fprintf(f, "fact\tbeside\t%s\n", text);
 	}
 }
 

@@ -103,7 +103,7 @@ void scene_guess_policy(const struct scene *s, uint32_t mark, uint32_t table, st
 				continue;
 			found_look(s->saved[k][v], &f);
 			if (f.tproxy)
-				p->rule[k] = p->route[k] = true;
+				p->routing |= policy_routing(iptables_af(k));
 			if (f.tproxy && f.mark != 0)
 				p->mark = f.mark;
 			if (f.ours && k == FAMILY_IPV6)

@@ -86,9 +86,8 @@ static void print(FILE *f, const struct state *s)
 		if (s->variant[k] != VARIANTS)
 			fprintf(f, "variant-%s %s\n", iptables_family(k), iptables_variant(s->variant[k]));
 	}
-	/* which of them were added by us: the bits of `policy` */
-	fprintf(f, "mark %u\ntable %u\npolicy %u\naddresses %u\n", p->mark, p->table,
-	    (unsigned)p->rule[0] | (unsigned)p->rule[1] << 1 | (unsigned)p->route[0] << 2 | (unsigned)p->route[1] << 3, p->addresses);
+	/* the bits of struct policy */
+	fprintf(f, "mark %u\ntable %u\nrouting %u\naddresses %u\n", p->mark, p->table, p->routing, p->addresses);
 }
 
 static int save(int fd, const struct state *s)
@@ -138,14 +137,6 @@ void state_remove(const char *dir)
 
 /* ---- reading ---- */
 
-static void take_policy(struct policy *p, unsigned bits)
-{
-	for (int f = 0; f < POLICY_FAMILIES; f++) {
-		p->rule[f] = bits >> f & 1;
-		p->route[f] = bits >> (f + 2) & 1;
-	}
-}
-
 static void take_word(struct state *s, const char *key, const char *value, bool *same_boot)
 {
 	char boot[64];
@@ -158,8 +149,8 @@ static void take_word(struct state *s, const char *key, const char *value, bool 
 		s->policy.mark = (uint32_t)strtoul(value, NULL, 10);
 	else if (strcmp(key, "table") == 0)
 		s->policy.table = (uint32_t)strtoul(value, NULL, 10);
-	else if (strcmp(key, "policy") == 0)
-		take_policy(&s->policy, (unsigned)strtoul(value, NULL, 10));
+	else if (strcmp(key, "routing") == 0)
+		s->policy.routing = (uint32_t)strtoul(value, NULL, 10);
 	else if (strcmp(key, "addresses") == 0)
 		s->policy.addresses = (uint32_t)strtoul(value, NULL, 10) & 0xffffu;
 	for (enum state_phase p = STATE_APPLYING; p <= STATE_RELEASED; p++) {

@@ -264,7 +264,7 @@ Test(state, what_is_written_is_read)
 	s.until = 5;
 	s.digest[FAMILY_IPV6] = 0xdeadbeefdeadbeef;
 	s.variant[FAMILY_IPV4] = VARIANT_LEGACY;
-	s.policy = (struct policy){ .mark = 9, .table = 8, .rule = { true, false }, .route = { false, true }, .addresses = 5 };
+	s.policy = (struct policy){ .mark = 9, .table = 8, .routing = 21, .addresses = 5 };
 	cr_assert_eq(state_write(dir, &s, &e), 0, "%s", e.text);
 	state_read(dir, &t);
 	cr_expect_eq(memcmp(&s, &t, sizeof(s)), 0);
@@ -352,10 +352,10 @@ Test(scene, without_a_note_what_is_found_says_what_goes_with_it)
 	r.mark = 77;
 	s.saved[FAMILY_IPV4][VARIANT_LEGACY] = as_saved(&r);
 	scene_guess_policy(&s, 1337, 133, &p);
-	cr_expect(p.rule[0] && p.route[0] && !p.rule[1] && p.addresses == 0);
+	cr_expect(p.routing == policy_routing(AF_INET) && p.addresses == 0);
 	cr_expect(p.mark == 77 && p.table == 133);
 	s.saved[FAMILY_IPV6][VARIANT_NFT] = as_saved(&all);
 	scene_guess_policy(&s, 1337, 133, &p);
-	cr_expect(!p.rule[1] && p.addresses == 0xffff);
+	cr_expect(p.routing == policy_routing(AF_INET) && p.addresses == 0xffff);
 	scene_forget(&s);
 }
