@@ -76,6 +76,8 @@ int command_intercept_confirm(struct ctl *);
 int command_intercept_clear(struct ctl *);
 int command_intercept_plan(struct ctl *);
 int command_intercept_status(struct ctl *);
+int command_intercept_verify(struct ctl *);
+int command_doctor(struct ctl *);
 int command_check(struct ctl *);
 int command_connections(struct ctl *);
 int command_connections_kill(struct ctl *);

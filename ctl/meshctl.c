@@ -76,11 +76,16 @@ static const struct command connections[] = {
 	{ 0 }
 };
 
+static const struct flag verify_flags[] = {
+	{ "timeout", "TIME", "wait so long at most for a probe (default 5s)", false }, { 0 }
+};
+
 static const struct command intercept[] = {
 	{ "plan", NULL, NULL, command_intercept_plan, "[FILE]", 0, 1, check_flags, "the rules, each with its reason: of a file, or of the running meshd" },
 	{ "apply", NULL, NULL, command_intercept_apply, NULL, 0, 0, apply_flags, "put the rules in" },
 	{ "confirm", NULL, NULL, command_intercept_confirm, NULL, 0, 0, NULL, "rules that were applied with --confirm stay" },
 	{ "status", NULL, NULL, command_intercept_status, NULL, 0, 0, NULL, "whose rules are in, since when, and what they have caught" },
+	{ "verify", NULL, NULL, command_intercept_verify, NULL, 0, 0, verify_flags, "send probes through the rules" },
 	{ "clear", NULL, NULL, command_intercept_clear, NULL, 0, 0, clear_flags, "take the rules out, whoever left them" },
 	{ 0 }
 };
