@@ -112,8 +112,8 @@ static json_t *listeners_json(const struct agent *a)
 
 			json_array_append_new(binds, json_string(addr_print(&image_bind(&a->image, l->first_bind + b)->addr, text)));
 		}
-		json_array_append_new(list, json_pack("{s:o, s:s, s:o}", "name", text_json(image_text(&a->image, l->name)),
-		    "direction", directions[l->direction], "binds", binds));
+		json_array_append_new(list, json_pack("{s:o, s:s, s:o, s:I}", "name", text_json(image_text(&a->image, l->name)),
+		    "direction", directions[l->direction], "binds", binds, "tcp_backlog_size", (json_int_t)l->backlog));
 	}
 	return list;
 }

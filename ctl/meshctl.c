@@ -101,6 +101,7 @@ static const struct command commands[] = {
 	{ "drain", NULL, NULL, command_drain, NULL, 0, 0, drain_flags, "end connections, spread over a time" },
 	{ "crashes", NULL, NULL, command_crashes, NULL, 0, 0, NULL, "reports of workers and agents that died" },
 	{ "names", NULL, NULL, command_names, "listener|chain|cluster|endpoint", 1, 1, NULL, "what connections are chosen by" },
+	{ "doctor", NULL, NULL, command_doctor, NULL, 0, 0, NULL, "is this host fit for meshd, and is there anything left over?" },
 	{ "intercept", NULL, intercept, NULL, NULL, 0, 0, NULL, "the rules that catch traffic" },
 	{ "version", NULL, NULL, command_version, NULL, 0, 0, NULL, "of meshctl and of meshd" },
 	{ 0 }

@@ -318,8 +318,9 @@ Test(answers, settings_are_in_the_words_of_the_manual)
 	expect_json(AT(j, "user"), "\"nobody\"");
 	expect_json(AT(j, "max_connections"), "5000");
 	expect_json(AT(j, "outbound_traffic_policy"), "\"ALLOW_ANY\"");
-	expect_json(AT(j, "listeners"), "[{\"name\": \"198.51.100.9_3306\", \"direction\": \"outbound\", \"binds\": []},"
-	    "{\"name\": \"virtualOutbound\", \"direction\": \"outbound\", \"binds\": [\"0.0.0.0:15001\", \"[::]:15001\"]}]");
+	expect_json(AT(j, "listeners"), "[{\"name\": \"198.51.100.9_3306\", \"direction\": \"outbound\", \"binds\": [], \"tcp_backlog_size\": 1024},"
+	    "{\"name\": \"virtualOutbound\", \"direction\": \"outbound\", \"binds\": [\"0.0.0.0:15001\", \"[::]:15001\"],"
+	    "\"tcp_backlog_size\": 1024}]");
 	expect_json(AT(i, "mode"), "\"redirect\"");
 	expect_json(AT(i, "in"), "true");
 	expect_json(AT(i, "include_inbound_ports"), "\"*\"");
