@@ -125,22 +125,6 @@ static void check_queues(struct doctor *d)
 
 /* ---- ports ---- */
 
-static bool has_own_port(const struct doctor *d, long long first, long long last, long long *port_r)
-{
-	static const struct { const char *key; long long otherwise; } ports[] = {
-		{ "outbound_port", 15001 }, { "inbound_port", 15006 },
-	};
-
-	for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]); i++) {
-		*port_r = json_number(doctor_intercept(d), ports[i].key);
-		if (*port_r == 0)
-			*port_r = ports[i].otherwise;
-		if (first <= *port_r && *port_r <= last)
-			return true;
-	}
-	return false;
-}
-
 static bool is_reserved(long long port)
 {
 	char text[4096], *rest = text, *word;
@@ -157,6 +141,23 @@ static bool is_reserved(long long port)
 	return false;
 }
 
+/* One of ours that the kernel may give to a connection. */
+static bool has_own_port(const struct doctor *d, long long first, long long last, long long *port_r)
+{
+	static const struct { const char *key; long long otherwise; } ports[] = {
+		{ "outbound_port", 15001 }, { "inbound_port", 15006 },
+	};
+
+	for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]); i++) {
+		*port_r = json_number(doctor_intercept(d), ports[i].key);
+		if (*port_r == 0)
+			*port_r = ports[i].otherwise;
+		if (first <= *port_r && *port_r <= last && !is_reserved(*port_r))
+			return true;
+	}
+	return false;
+}
+
 static void check_local_ports(struct doctor *d)
 {
 	long long first = 0, last = -1, port;
@@ -166,7 +167,7 @@ static void check_local_ports(struct doctor *d)
 		doctor_say(d, "local ports", FINDING_UNSEEN, "see sysctl net.ipv4.ip_local_port_range", "how many there are");
 		return;
 	}
-	if (has_own_port(d, first, last, &port) && !is_reserved(port)) {
+	if (has_own_port(d, first, last, &port)) {
 		snprintf(remedy, sizeof(remedy), "sysctl -w net.ipv4.ip_local_reserved_ports=%lld, and a file in /etc/sysctl.d", port);
 		doctor_say(d, "local ports", FINDING_WARNING, remedy, "%lld to %lld: a connection may take our port %lld while meshd is down",
 		    first, last, port);

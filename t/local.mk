@@ -29,7 +29,7 @@ unit_conf_LDADD = conf/libconf.a common/libcommon.a $(CRITERION_LIBS) $(LIBCONFI
 check_PROGRAMS += confined
 confined_SOURCES = %D%/unit/conf/confined.c
 confined_LDADD = conf/libconf.a common/libcommon.a $(SECCOMP_LIBS)
-unit_ctl_SOURCES = %D%/unit/ctl/completion.c %D%/unit/ctl/connections.c %D%/unit/ctl/fake.c %D%/unit/ctl/fake.h \
+unit_ctl_SOURCES = %D%/unit/ctl/caught.c %D%/unit/ctl/completion.c %D%/unit/ctl/connections.c %D%/unit/ctl/fake.c %D%/unit/ctl/fake.h \
 	%D%/unit/ctl/forms.c %D%/unit/ctl/meshctl.c %D%/unit/ctl/name.c %D%/unit/ctl/reload.c %D%/unit/ctl/table.c %D%/unit/ctl/words.c \
 	%D%/unit/agent/fixture.c %D%/unit/agent/fixture.h
 unit_ctl_CPPFLAGS = $(AM_CPPFLAGS) -DTEST_SRCDIR='"$(abs_top_srcdir)"'
@@ -82,6 +82,7 @@ EXTRA_DIST += %D%/flow/test_conf.py
 EXTRA_DIST += %D%/flow/test_confine.py
 EXTRA_DIST += %D%/flow/test_crashes.py
 EXTRA_DIST += %D%/flow/test_death.py
+EXTRA_DIST += %D%/flow/test_doctor.py
 EXTRA_DIST += %D%/flow/test_drain.py
 EXTRA_DIST += %D%/flow/test_faults.py
 EXTRA_DIST += %D%/flow/test_intercept_life.py
@@ -97,6 +98,7 @@ EXTRA_DIST += %D%/flow/test_shortage.py
 EXTRA_DIST += %D%/flow/test_storm.py
 EXTRA_DIST += %D%/flow/test_systemd.py
 EXTRA_DIST += %D%/flow/test_tunnel.py
+EXTRA_DIST += %D%/flow/test_verify.py
 
 check-local: $(check_PROGRAMS) meshd
 	srcdir=$(abs_top_srcdir) sh $(top_srcdir)/t/run-unit $(UNIT_TESTS) $(abs_top_srcdir)/t/include-rule.sh \
