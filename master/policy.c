@@ -227,6 +227,8 @@ static int add_sources(struct policy *p, unsigned sources, struct err *e)
 	for (unsigned i = 0; i < sources; i++) {
 		if (ask_address(RTM_NEWADDR, i) == 0)
 			p->addresses |= 1u << i;
+		else if (errno == EACCES)	/* IPv6 is switched off on lo (disable_ipv6): nothing goes over it */
+			return 0;
 		else if (errno != EEXIST)
 			return err_set(e, "%s cannot be added to lo: %m", policy_source(AF_INET6, i, address));
 	}
