@@ -186,10 +186,31 @@ static bool is_included_range(const struct caught *c, const struct addr *to)
 	return caught_is_all(ranges) || caught_has_address(ranges, to);
 }
 
+static enum fate decide_arriving(const struct caught *c, const struct packet *p)
+{
+	const json_t *ports = member(c, "include_inbound_ports");
+
+	if (caught_has_interface(member(c, "guest_interfaces"), p->interface))
+		return is_included_range(c, &p->to) ? FATE_OUTBOUND : FATE_DIRECT;
+	if (caught_has_interface(member(c, "exclude_interfaces"), p->interface))
+		return FATE_DIRECT;
+	if (caught_is_all(ports))
+		return caught_has_port(member(c, "exclude_inbound_ports"), p->to.port) ? FATE_DIRECT : FATE_INBOUND;
+	return caught_has_port(ports, p->to.port) ? FATE_INBOUND : FATE_DIRECT;
+}
+
+/* A self-call with TPROXY is marked, and then looked at as what arrives is. */
+static enum fate decide_marked(const struct caught *c, const struct packet *p)
+{
+	return is_inbound_source(c, &p->from) || is_localhost(&p->to) ? FATE_DIRECT : decide_arriving(c, p);
+}
+
 static enum fate decide_leaving(const struct caught *c, const struct packet *p)
 {
 	bool lo = strcmp(p->interface, "lo") == 0, worker = p->uid == c->worker_uid;
 
+	if (lo && worker && strcmp(json_text(c->intercept, "mode"), "tproxy") == 0)
+		return decide_marked(c, p);
 	if (caught_has_interface(member(c, "exclude_interfaces"), p->interface) ||
 	    caught_has_port(member(c, "exclude_outbound_ports"), p->to.port) ||
 	    (json_is_true(member(c, "exclude_dns")) && p->to.port == 53) || (lo && is_inbound_source(c, &p->from)) ||
@@ -202,19 +223,6 @@ static enum fate decide_leaving(const struct caught *c, const struct packet *p)
 		return FATE_DIRECT;
 	return caught_has_port(member(c, "include_outbound_ports"), p->to.port) || is_included_range(c, &p->to) ?
 	    FATE_OUTBOUND : FATE_DIRECT;
-}
-
-static enum fate decide_arriving(const struct caught *c, const struct packet *p)
-{
-	const json_t *ports = member(c, "include_inbound_ports");
-
-	if (caught_has_interface(member(c, "guest_interfaces"), p->interface))
-		return is_included_range(c, &p->to) ? FATE_OUTBOUND : FATE_DIRECT;
-	if (caught_has_interface(member(c, "exclude_interfaces"), p->interface))
-		return FATE_DIRECT;
-	if (caught_is_all(ports))
-		return caught_has_port(member(c, "exclude_inbound_ports"), p->to.port) ? FATE_DIRECT : FATE_INBOUND;
-	return caught_has_port(ports, p->to.port) ? FATE_INBOUND : FATE_DIRECT;
 }
 
 enum fate caught_decide(const struct caught *c, const struct packet *p)

@@ -36,12 +36,10 @@ static void check_programs(struct doctor *d)
 
 static void check_ip(struct doctor *d)
 {
-	bool needed = strcmp(json_text(doctor_intercept(d), "mode"), "tproxy") == 0;
 	char path[PATH_MAX];
 
 	if (run_find("ip", path) == -1)
-		doctor_say(d, "ip", needed ? FINDING_BAD : FINDING_WARNING, "apt-get install iproute2", "ip(8) is not installed: %s",
-		    needed ? "mode \"tproxy\" needs it" : "mode \"tproxy\" and intercept verify would need it");
+		doctor_say(d, "ip", FINDING_WARNING, "apt-get install iproute2", "ip(8) is not installed: intercept verify would need it");
 	else
 		doctor_say(d, "ip", FINDING_OK, NULL, "%s", path);
 }
@@ -152,28 +150,42 @@ static bool has_rule(const char *text, long long mark, long long table)
 	return false;
 }
 
-static void check_routing(struct doctor *d)
+/* The families that have such a rule: bits 0 (IPv4) and 1; -1: it cannot be seen. */
+static int find_rules(long long mark, long long table)
 {
-	const json_t *i = doctor_intercept(d);
-	long long mark = json_number(i, "tproxy_mark"), table = json_number(i, "tproxy_route_table");
-	bool wanted = d->runs && (d->settings == NULL || strcmp(json_text(i, "mode"), "tproxy") == 0);
-	const char *family = NULL;
-	char remedy[128];
+	int found = 0;
 
-	mark = mark != 0 ? mark : MARK_DEFAULT;
-	table = table != 0 ? table : TABLE_DEFAULT;
 	for (unsigned f = 0; f < 2; f++) {
 		const char *const argv[] = { "ip", f == 0 ? "-4" : "-6", "-N", "rule", "show", NULL };
 		const struct run r = { .argv = argv, .netns = -1 };
 		char *text = NULL;
 		struct err e;
 
-		if (run_program(&r, &text, &e) == 0 && has_rule(text, mark, table))
-			family = argv[1];
+		if (run_program(&r, &text, &e) == 0)
+			found |= has_rule(text, mark, table) ? 1 << f : 0;
+		else if (f == 0)		/* IPv6 may not be there */
+			return -1;
 		free(text);
 	}
-	if (family != NULL && !wanted) {
-		snprintf(remedy, sizeof(remedy), "meshctl intercept clear, or ip %s rule del fwmark %lld lookup %lld", family, mark, table);
+	return found;
+}
+
+static void check_routing(struct doctor *d)
+{
+	const json_t *i = doctor_intercept(d);
+	long long mark = json_number(i, "tproxy_mark"), table = json_number(i, "tproxy_route_table");
+	bool wanted = d->runs && (d->settings == NULL || strcmp(json_text(i, "mode"), "tproxy") == 0);
+	char remedy[128];
+	int found;
+
+	mark = mark != 0 ? mark : MARK_DEFAULT;
+	table = table != 0 ? table : TABLE_DEFAULT;
+	found = find_rules(mark, table);
+	if (found == -1) {
+		doctor_say(d, "leftover routing", FINDING_UNSEEN, "apt-get install iproute2", "whether rules of TPROXY are in");
+	} else if (found > 0 && !wanted) {
+		snprintf(remedy, sizeof(remedy), "meshctl intercept clear, or ip %s rule del fwmark %lld lookup %lld",
+		    (found & 1) != 0 ? "-4" : "-6", mark, table);
 		doctor_say(d, "leftover routing", FINDING_BAD, remedy, "a rule of TPROXY is in (fwmark %lld lookup %lld), and nobody uses it",
 		    mark, table);
 	} else {

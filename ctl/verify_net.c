@@ -182,20 +182,19 @@ static const char *print_v6(const struct addr *a, const char *dev, char to[128])
 
 static int set_up(const struct net *n, const struct net_link *l, struct err *e)
 {
-	char here[1024], there[1024], v4[ADDR_STRLEN], other[ADDR_STRLEN], v6[128];
+	char here[1024], there[1024], end[2][ADDR_STRLEN], nobody[ADDR_STRLEN], v6[128];
+	int used;
 
+	addr_print_ip(&l->here[0], end[0]);
+	addr_print_ip(&l->there[0], end[1]);
 	snprintf(here, sizeof(here), "link add %s type veth peer name %s netns /proc/%d/fd/%d\naddr add %s/%d dev %s\n%slink set %s up\n",
-	    l->name, l->name, (int)getpid(), n->there, addr_print_ip(&l->here[0], v4), SUBNET_BITS, l->name,
-	    print_v6(&l->here[1], l->name, v6), l->name);
-	snprintf(there, sizeof(there), "link set lo up\naddr add %s/%d dev %s\n%slink set %s up\nroute add %s/32 via %s\n",
-	    addr_print_ip(&l->there[0], v4), SUBNET_BITS, l->name, print_v6(&l->there[1], l->name, v6), l->name,
-	    addr_print_ip(&l->nobody[0], other), addr_print_ip(&l->here[0], v4));
+	    l->name, l->name, (int)getpid(), n->there, end[0], SUBNET_BITS, l->name, print_v6(&l->here[1], l->name, v6), l->name);
+	used = snprintf(there, sizeof(there), "link set lo up\naddr add %s/%d dev %s\n%slink set %s up\nroute add %s/32 via %s\n",
+	    end[1], SUBNET_BITS, l->name, print_v6(&l->there[1], l->name, v6), l->name, addr_print_ip(&l->nobody[0], nobody), end[0]);
 	if (l->here[1].family != 0)
-		snprintf(there + strlen(there), sizeof(there) - strlen(there), "route add %s/128 via %s\n",
-		    addr_print_ip(&l->nobody[1], other), addr_print_ip(&l->here[1], v4));
-	if (run_ip(n, false, here, e) == -1)
-		return -1;
-	return run_ip(n, true, there, e);
+		snprintf(there + used, sizeof(there) - (size_t)used, "route add %s/128 via %s\n", addr_print_ip(&l->nobody[1], nobody),
+		    addr_print_ip(&l->here[1], end[0]));
+	return run_ip(n, false, here, e) == -1 || run_ip(n, true, there, e) == -1 ? -1 : 0;
 }
 
 static void remove_link(const struct net *n, const struct net_link *l)

@@ -115,6 +115,7 @@ PROVOKED = {
     "iptables is broken": (PROGRAMS + "rm fakes/iptables; printf '#!/bin/sh\\necho it is bad >&2\\nexit 3\\n' >fakes/iptables\n"
                            "chmod 755 fakes/iptables\n" + SBIN, (), "iptables", "bad", "it is bad", "--reinstall"),
     "no ip": (NO_IP, (), "ip", "warning", "not installed", "apt-get install iproute2"),
+    "no ip, no rules seen": (NO_IP, (), "leftover routing", "not seen", "whether rules of TPROXY are in", "apt-get install iproute2"),
     "both variants": ("iptables-nft -A FORWARD -j DROP; ip6tables-legacy -A FORWARD -j DROP", (), "variants", "warning",
                       "1 rules of nft, 1 of legacy", "update-alternatives"),
     "a variant that cannot be read": (PROGRAMS + "rm fakes/iptables-legacy-save\n" + SBIN + "iptables-legacy -A FORWARD -j DROP", (),
@@ -271,6 +272,25 @@ def test_one_that_runs_elsewhere(doctor, start):
     found = doctor.findings()
     assert found["meshd"]["result"] == "warning" and "meshctl -r FOLDER" in found["meshd"]["remedy"]
     assert found["leftover rules"]["result"] == found["port 15001"]["result"] == "ok", found
+
+
+TPROXY = {
+    "as it is": ("sysctl -qw net.ipv4.conf.all.route_localnet=0", "rp_filter", "ok", None),
+    "strict": ("sysctl -qw net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.all.src_valid_mark=1", "rp_filter", "warning", "src_valid_mark=0"),
+    "strict, without marks": ("sysctl -qw net.ipv4.conf.all.rp_filter=1", "rp_filter", "ok", None),
+    "localnet": ("sysctl -qw net.ipv4.conf.all.route_localnet=1", "route_localnet", "warning", "route_localnet=0"),
+    "no TPROXY": (PROGRAMS + "rm fakes/iptables-restore; printf '#!/bin/sh\\n! grep TPROXY >&2\\n' >fakes/iptables-restore\n"
+                  "chmod 755 fakes/iptables-restore\n" + SBIN, "TPROXY", "bad", "CONFIG_NETFILTER_XT_TARGET_TPROXY"),
+    "its routing is no leftover": ("", "leftover routing", "ok", None),
+}
+
+
+@pytest.mark.parametrize("prepare, check, result, remedy", TPROXY.values(), ids=TPROXY.keys())
+def test_tproxy(doctor, start, prepare, check, result, remedy):
+    doctor.rundir = start(doctor.host, "", intercept='intercept = { mode = "tproxy"; };\n').rundir
+    row = doctor.findings(prepare)[check]
+    assert row["result"] == result, row
+    assert remedy is None or remedy in row["remedy"]
 
 
 UNITS = {

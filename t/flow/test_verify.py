@@ -111,7 +111,7 @@ def test_a_rule_that_is_broken(host, unchanged, start, do, probe, arrived, undo)
 
 # What the configuration says in intercept; rows that it makes, each with what has to come of it
 OPTIONS = {
-    "exclude_outbound_ports": ('exclude_outbound_ports = [ 22, "8000-8010" ];',
+    "exclude_outbound_ports": ('exclude_outbound_ports = ( 22, "8000-8010" );',
                                {"outbound, excluded port 22, IPv4": "direct", "outbound, excluded port 22, IPv6": "direct",
                                 "outbound, IPv4": "outbound"}),
     "exclude_inbound_ports": ('exclude_inbound_ports = [ "8000-8010" ];',
@@ -157,6 +157,22 @@ def test_what_the_configuration_names(host, unchanged, start, options, expected)
         (row,) = [r for w, r in rows.items() if w == what or "{}" in what and w.startswith(what.split("{}")[0]) and
                   w.endswith(what.split("{}")[1])]
         assert row["ok"] and row["expected"] == fate, row
+
+
+WAYS = {
+    "one port": "intercept = { port = 8090; };\n",
+    "tproxy": 'intercept = { mode = "tproxy"; };\n',
+    "a range of ports": 'intercept = { outbound_port = "15101-15116"; inbound_sources = 4; };\n',
+    "legacy": 'intercept = { iptables = "legacy"; };\n',
+}
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS.keys())
+def test_each_way_of_interception(host, unchanged, start, way):
+    status, rows = verify(start(host, "", intercept=way))
+    assert status == 0, {what: row for what, row in rows.items() if row["ok"] is False}
+    for what, fate in BASIC.items():
+        assert all(rows[f"{what}, IPv{n}"]["ok"] and rows[f"{what}, IPv{n}"]["expected"] == fate for n in (4, 6)), rows
 
 
 NOT_TRIED = {
