@@ -7,7 +7,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define OLDER_MOST_MS 3600000000u	/* 1000h */
 
