@@ -81,6 +81,15 @@ static int socket_of(const struct probe *p, const struct net *n)
 	return fd;
 }
 
+/* A port of its own: one that the kernel chooses at connect(2) may be that of another connection, to somebody else. */
+static int bind_probe(const struct probe *p)
+{
+	const struct addr any = { .family = p->to.family, .ip = { [10] = p->to.family == AF_INET ? 0xff : 0,
+	    [11] = p->to.family == AF_INET ? 0xff : 0 } };
+
+	return bind_to(p->fd, p->from.family != 0 ? &p->from : &any);
+}
+
 static void dial(struct probe *p, const struct net *n)
 {
 	const char *device = n->links[0].name;
@@ -89,7 +98,7 @@ static void dial(struct probe *p, const struct net *n)
 
 	if ((p->fd = socket_of(p, n)) == -1 ||
 	    (p->to_device && setsockopt(p->fd, SOL_SOCKET, SO_BINDTODEVICE, device, (socklen_t)strlen(device)) == -1) ||
-	    (p->from.family != 0 && bind_to(p->fd, &p->from) == -1)) {
+	    bind_probe(p) == -1) {
 		snprintf(p->skipped, sizeof(p->skipped), "sending from there: %s", strerror(errno));
 		return;
 	}
