@@ -10,8 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 #include <unistd.h>
 
+#define READY_TRIES 150
 #define SUBNET_BITS 29		/* one address for each end, one that nobody has */
 
 static int enter(int ns)
@@ -180,21 +182,66 @@ static const char *print_v6(const struct addr *a, const char *dev, char to[128])
 	return to;
 }
 
-static int set_up(const struct net *n, const struct net_link *l, struct err *e)
+static int make_pair(const struct net *n, const struct net_link *l, struct err *e)
 {
-	char here[1024], there[1024], end[2][ADDR_STRLEN], nobody[ADDR_STRLEN], v6[128];
+	char text[256], end[64];
+
+	snprintf(text, sizeof(text), "link add %s type veth peer name %s netns /proc/%d/fd/%d\nlink set %s up\n", l->name, l->name,
+	    (int)getpid(), n->there, l->name);
+	snprintf(end, sizeof(end), "link set lo up\nlink set %s up\n", l->name);
+	return run_ip(n, false, text, e) == -1 || run_ip(n, true, end, e) == -1 ? -1 : 0;
+}
+
+static int add_addresses(const struct net *n, const struct net_link *l, struct err *e)
+{
+	char here[256], there[512], end[2][ADDR_STRLEN], nobody[ADDR_STRLEN], v6[128];
 	int used;
 
 	addr_print_ip(&l->here[0], end[0]);
 	addr_print_ip(&l->there[0], end[1]);
-	snprintf(here, sizeof(here), "link add %s type veth peer name %s netns /proc/%d/fd/%d\naddr add %s/%d dev %s\n%slink set %s up\n",
-	    l->name, l->name, (int)getpid(), n->there, end[0], SUBNET_BITS, l->name, print_v6(&l->here[1], l->name, v6), l->name);
-	used = snprintf(there, sizeof(there), "link set lo up\naddr add %s/%d dev %s\n%slink set %s up\nroute add %s/32 via %s\n",
-	    end[1], SUBNET_BITS, l->name, print_v6(&l->there[1], l->name, v6), l->name, addr_print_ip(&l->nobody[0], nobody), end[0]);
+	snprintf(here, sizeof(here), "addr add %s/%d dev %s\n%s", end[0], SUBNET_BITS, l->name, print_v6(&l->here[1], l->name, v6));
+	used = snprintf(there, sizeof(there), "addr add %s/%d dev %s\n%sroute add %s/32 via %s\n", end[1], SUBNET_BITS, l->name,
+	    print_v6(&l->there[1], l->name, v6), addr_print_ip(&l->nobody[0], nobody), end[0]);
 	if (l->here[1].family != 0)
 		snprintf(there + used, sizeof(there) - (size_t)used, "route add %s/128 via %s\n", addr_print_ip(&l->nobody[1], nobody),
 		    addr_print_ip(&l->here[1], end[0]));
 	return run_ip(n, false, here, e) == -1 || run_ip(n, true, there, e) == -1 ? -1 : 0;
+}
+
+/* The kernel takes its time until a new link carries: before, an address of it is not quite this host's own. */
+static bool is_own(const struct net *n, bool there, const struct addr *a)
+{
+	char ip[ADDR_STRLEN], *text = NULL;
+	const char *const argv[] = { "ip", "route", "get", addr_print_ip(a, ip), NULL };
+	const struct run r = { .argv = argv, .netns = there ? n->there : -1 };
+	struct err e;
+	bool own = run_program(&r, &text, &e) == 0 && strncmp(text, "local ", 6) == 0 && strstr(text, " dev lo ") != NULL;
+
+	free(text);
+	return own;
+}
+
+static bool is_ready(const struct net *n, const struct net_link *l)
+{
+	for (unsigned f = 0; f < 2; f++) {
+		if (l->here[f].family != 0 && !(is_own(n, false, &l->here[f]) && is_own(n, true, &l->there[f])))
+			return false;
+	}
+	return true;
+}
+
+static int set_up(const struct net *n, const struct net_link *l, struct err *e)
+{
+	const struct timespec pause = { .tv_nsec = 10000000 };
+
+	if (make_pair(n, l, e) == -1 || add_addresses(n, l, e) == -1)
+		return -1;
+	for (unsigned i = 0; i < READY_TRIES; i++) {
+		if (is_ready(n, l))
+			return 0;
+		nanosleep(&pause, NULL);
+	}
+	return err_set(e, "%s: the link does not come up", l->name);
 }
 
 static void remove_link(const struct net *n, const struct net_link *l)
