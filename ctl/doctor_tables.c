@@ -132,22 +132,30 @@ static void check_tables(struct doctor *d)
 
 /* ---- routes and addresses of an earlier one ---- */
 
-static bool has_rule(const char *text, long long mark, long long table)
+/* "100: from all fwmark 0x539 lookup 133", "100: from 127.0.0.0/8 ipproto tcp lookup 133" */
+static bool is_rule(const char *line, long long mark, long long table)
 {
 	char by[48], to[32];
-	const char *found = text;
+	const char *found, *target;
 
 	snprintf(by, sizeof(by), "fwmark 0x%llx", (unsigned long long)mark);
 	snprintf(to, sizeof(to), "lookup %lld", table);
-	while ((found = strstr(found, by)) != NULL) {
-		const char *end = found + strcspn(found, "\n"), *target = strstr(found, to);
-		char after = found[strlen(by)];
+	target = strstr(line, to);
+	if (target == NULL || strspn(target + strlen(to), " ") != strlen(target + strlen(to)))
+		return false;
+	if ((found = strstr(line, by)) != NULL && strchr(" /", found[strlen(by)]) != NULL)
+		return true;
+	return strstr(line, "from 127.0.0.0/8 ") != NULL;
+}
 
-		if ((after == ' ' || after == '/') && target != NULL && target < end)
-			return true;
-		found = end;
-	}
-	return false;
+static bool has_rule(char *text, long long mark, long long table)
+{
+	bool found = false;
+	char *line;
+
+	while ((line = strsep(&text, "\n")) != NULL)
+		found |= is_rule(line, mark, table);
+	return found;
 }
 
 /* The families that have such a rule: bits 0 (IPv4) and 1; -1: it cannot be seen. */
@@ -184,10 +192,10 @@ static void check_routing(struct doctor *d)
 	if (found == -1) {
 		doctor_say(d, "leftover routing", FINDING_UNSEEN, "apt-get install iproute2", "whether rules of TPROXY are in");
 	} else if (found > 0 && !wanted) {
-		snprintf(remedy, sizeof(remedy), "meshctl intercept clear, or ip %s rule del fwmark %lld lookup %lld",
-		    (found & 1) != 0 ? "-4" : "-6", mark, table);
-		doctor_say(d, "leftover routing", FINDING_BAD, remedy, "a rule of TPROXY is in (fwmark %lld lookup %lld), and nobody uses it",
-		    mark, table);
+		snprintf(remedy, sizeof(remedy), "meshctl intercept clear, or ip %s rule del lookup %lld",
+		    (found & 1) != 0 ? "-4" : "-6", table);
+		doctor_say(d, "leftover routing", FINDING_BAD, remedy, "a rule of TPROXY is in (lookup %lld), and nobody uses it",
+		    table);
 	} else {
 		doctor_say(d, "leftover routing", FINDING_OK, NULL, "none");
 	}
