@@ -36,6 +36,7 @@ static const struct path {
 	{ "/config_dump", answer_config_dump, JSON },
 	{ "/meshd/generations", answer_generations, JSON },
 	{ "/meshd/names", answer_names, JSON },
+	{ "/meshd/settings", answer_settings, JSON },
 	{ "/meshd/status", answer_status, JSON },
 	{ "/meshd/version", answer_version, JSON },
 	{ "/ready", answer_ready, TEXT },

@@ -20,6 +20,7 @@ typedef unsigned answer_fn(const struct agent *, const struct query *, FILE *out
 answer_fn answer_stats;			/* stats.c */
 answer_fn answer_clusters;		/* clusters.c */
 answer_fn answer_config_dump;		/* config_dump.c */
+answer_fn answer_settings;		/* settings.c */
 answer_fn answer_server_info;		/* status.c */
 answer_fn answer_ready;
 answer_fn answer_status;

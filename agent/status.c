@@ -197,7 +197,8 @@ static json_t *problems_json(const struct agent *a)
 	if (a->orphan_ns != 0)
 		say(list, json_sprintf("the master is gone: workers serve for %llu s more, then drain", orphan_left_s(a)));
 	worker_problems(a, list);
-	if (image_settings(&a->image)->intercept.mode != INTERCEPT_NONE && live_get(&a->live.head->intercepting) == 0)
+	if (image_settings(&a->image)->intercept.mode != INTERCEPT_NONE && !image_settings(&a->image)->intercept.manual &&
+	    live_get(&a->live.head->intercepting) == 0)
 		say(list, json_string("interception is configured, but its rules are not in"));
 	shed_problems(a, list);
 	if (lines > 0)

@@ -14,15 +14,19 @@
 
 enum control_verb {
 	CONTROL_RELOAD = 1,		/* flags: CONTROL_WAIT */
-	CONTROL_INTERCEPT_APPLY,
-	CONTROL_INTERCEPT_CLEAR,
+	CONTROL_INTERCEPT_APPLY,	/* flags: CONTROL_FORCE; span_ms: 0, or out again after it, unless confirmed */
+	CONTROL_INTERCEPT_CLEAR,	/* flags: CONTROL_FORCE */
 	CONTROL_CONNECTIONS,		/* the reply's descriptor has a line for each open connection, see below */
 	CONTROL_CLOSE,			/* number: that connection; 0: those of `name`, as in WIRE_CLOSE; span_ms: as there */
 	CONTROL_CRASHES,		/* the reply's descriptor has the reports of children that died, the oldest first: a line
 					 * "time words", then a line for each frame, indented */
+	CONTROL_INTERCEPT_CONFIRM,	/* rules that were applied to be confirmed stay */
+	CONTROL_INTERCEPT_PLAN,		/* these two: the reply's descriptor has lines, see below */
+	CONTROL_INTERCEPT_STATUS,
 };
 
 #define CONTROL_WAIT 1u			/* answer when every worker has adopted, or at the time-out */
+#define CONTROL_FORCE 2u		/* whatever rules are there */
 
 struct control_request {
 	uint32_t magic;
@@ -43,6 +47,16 @@ struct control_request {
  * taken over may have written anything.
  */
 #define CONTROL_CONNECTION_FIELDS 13
+
+/*
+ * Lines about interception, from the master or from `meshd --intercept VERB`, a tab between the fields:
+ *   text     words
+ *   fact     key  value
+ *   plan     family  table  rule  reason		"ip": a command of ip(8) in place of a rule
+ *   rule     family  kind  table  chain  packets  bytes  rule
+ *   finding  words
+ */
+#define CONTROL_RULE_FIELDS 8
 
 /* A descriptor comes with the reply when there is more to say: a memfd with text for the user, such as the errors of a
  * configuration. */

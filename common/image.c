@@ -78,6 +78,29 @@ void image_unmap(struct image *image)
 
 /* ---- verifying: one small function for each section; each returns what is wrong, or NULL ---- */
 
+/* Looks at no more than it allows: many words may be one long text. */
+static bool is_within(const char *text, const char *letters, size_t max)
+{
+	size_t n = 0;
+
+	while (n <= max && text[n] != '\0' && strchr(letters, text[n]) != NULL)
+		n++;
+	return n > 0 && n <= max && text[n] == '\0';
+}
+
+#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
+bool image_is_interface(const char *text)
+{
+	return is_within(text, LETTERS "_.-+@%=", 15) && strchr("-+", text[0]) == NULL &&
+	    strcmp(text, ".") != 0 && strcmp(text, "..") != 0;
+}
+
+bool image_is_owner(const char *text)
+{
+	return is_within(text, LETTERS "_.-", IMAGE_OWNER_MAX) && strchr("-.", text[0]) == NULL;
+}
+
 static bool in_range(const struct image *i, enum image_section s, uint32_t first, uint32_t count)
 {
 	return (uint64_t)first + count <= image_count(i, s);
@@ -422,7 +445,8 @@ static const struct {
 	{ SECTION_HTTP_FILTERS, verify_http }, { SECTION_DOMAINS, verify_domain }, { SECTION_ROUTE_CONFIGS, verify_route_config },
 	{ SECTION_VHOSTS, verify_vhost }, { SECTION_ROUTES, verify_route }, { SECTION_TARGETS, verify_target },
 	{ SECTION_CLUSTERS, verify_cluster }, { SECTION_ENDPOINTS, verify_endpoint }, { SECTION_PORTS, verify_port },
-	{ SECTION_PREFIXES, verify_prefix }, { SECTION_WORDS, verify_word }, { SECTION_ADDRESSES, verify_address }, { SECTION_NAMES, verify_name }, { SECTION_SLOTS, verify_slot }, { SECTION_WHERE, verify_where },
+	{ SECTION_PREFIXES, verify_prefix }, { SECTION_WORDS, verify_word }, { SECTION_ADDRESSES, verify_address },
+	{ SECTION_NAMES, verify_name }, { SECTION_SLOTS, verify_slot }, { SECTION_WHERE, verify_where },
 };
 
 /* The sections lie one after the other, within the image, none over another. */
@@ -450,24 +474,60 @@ static bool has_ranges(const struct image *i, enum image_section s, const struct
 	return true;
 }
 
+static bool are_words(const struct image *i, const struct image_range *first, const struct image_range *last,
+    bool (*is)(const char *))
+{
+	for (; first <= last; first++) {
+		for (uint32_t k = 0; k < first->count; k++) {
+			uint32_t word = *image_word(i, first->first + k);
+
+			if (!is_text(i, word) || !is(image_text(i, word)))
+				return false;
+		}
+	}
+	return true;
+}
+
+static bool are_ports(const struct image_intercept *n)
+{
+	if (n->outbound_port == 0 || n->inbound_port == 0 || n->outbound_last < n->outbound_port ||
+	    n->outbound_last - n->outbound_port >= INTERCEPT_PORTS_MAX)
+		return false;
+	if (intercept_has_one_port(n))
+		return n->outbound_last == n->outbound_port && n->mode != INTERCEPT_TPROXY;
+	return n->inbound_port < n->outbound_port || n->inbound_port > n->outbound_last;
+}
+
+static bool is_marking(const struct image_intercept *n)
+{
+	return n->tproxy_mark >= 1 && n->tproxy_mark <= INT32_MAX && n->tproxy_table >= 1 && n->tproxy_table <= INT32_MAX &&
+	    (n->tproxy_table < INTERCEPT_TABLES_OWN_FIRST || n->tproxy_table > INTERCEPT_TABLES_OWN_LAST);
+}
+
 static const char *verify_intercept(const struct image *i, const struct image_intercept *n)
 {
 	if (n->mode > INTERCEPT_TPROXY || n->iptables > IPTABLES_LEGACY || n->on_exit > ON_EXIT_BLOCK ||
 	    n->inbound_sources > INBOUND_SOURCES_MAX || (n->mode != INTERCEPT_NONE && !n->configured))
 		return "enum";
-	if (n->configured && (n->outbound_port == 0 || n->outbound_last < n->outbound_port || n->inbound_port == 0 ||
-	    n->inbound_sources == 0))
+	if ((n->configured | n->manual | n->exclude_dns | n->drop_invalid | n->every_inbound_port | n->every_outbound_range |
+	    n->every_user | n->every_group) > 1)
+		return "flags";
+	if (n->configured && (n->inbound_sources == 0 || !are_ports(n)))
 		return "virtual ports";
 	if (intercept_has_one_port(n) && (!one_of(i, SECTION_LISTENERS, n->inbound_listener) ||
 	    image_listener(i, n->inbound_listener)->kind != LISTENER_VIRTUAL_INBOUND))
 		return "inbound listener";
-	if (n->mode == INTERCEPT_TPROXY && (n->tproxy_mark == 0 || n->tproxy_table == 0))
+	if (n->mode == INTERCEPT_TPROXY && !is_marking(n))
 		return "mark";
 	if (!has_ranges(i, SECTION_PORTS, &n->include_inbound, &n->exclude_outbound))
 		return "ports";
 	if (!has_ranges(i, SECTION_PREFIXES, &n->include_ranges, &n->exclude_ranges))
 		return "prefixes";
-	return has_ranges(i, SECTION_WORDS, &n->exclude_interfaces, &n->exclude_groups) ? NULL : "words";
+	if (!has_ranges(i, SECTION_WORDS, &n->exclude_interfaces, &n->exclude_groups) ||
+	    !are_words(i, &n->exclude_interfaces, &n->guest_interfaces, image_is_interface) ||
+	    !are_words(i, &n->include_users, &n->exclude_groups, image_is_owner))
+		return "words";
+	return NULL;
 }
 
 static const char *verify_settings(const struct image *i)

@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 #define IMAGE_MAGIC	0x0001676d69687365u		/* "eshimg" and the byte order */
-#define IMAGE_LAYOUT	4u				/* raised with every change to a record */
+#define IMAGE_LAYOUT	5u				/* raised with every change to a record */
 #define IMAGE_SIZE_MAX	(256u << 20)			/* bytes */
 #define IMAGE_NONE	UINT32_MAX			/* no such index */
 
@@ -69,6 +69,10 @@ enum image_iptables { IPTABLES_AUTO, IPTABLES_NFT, IPTABLES_LEGACY };
 enum image_on_exit { ON_EXIT_BYPASS, ON_EXIT_BLOCK };
 
 #define INBOUND_SOURCES_MAX 16
+#define INTERCEPT_PORTS_MAX 64			/* of the virtual outbound listener */
+#define INTERCEPT_TABLES_OWN_FIRST 253u		/* routing tables that the system has for itself */
+#define INTERCEPT_TABLES_OWN_LAST 255u
+#define IMAGE_OWNER_MAX 32			/* bytes of an owner, without its nought */
 
 /*
  * intercept = { }: the virtual listeners and the rules that lead to them.  All nought where there is none.
@@ -344,6 +348,10 @@ struct image {
 	const struct image_head *head;
 	size_t size;
 };
+
+/* Words as the rules may have them: nothing that iptables-restore(8) would take for something else. */
+bool image_is_interface(const char *);		/* 1 to 15 bytes; a "+" at the end: all that begin so */
+bool image_is_owner(const char *);		/* a name, a number, "first-last" */
 
 /* Maps read-only (MAP_PRIVATE: Linux 6.1 refuses MAP_SHARED of a write-sealed memfd).  The descriptor stays the
  * caller's.  Checks magic, layout and size, no more: image_verify() is the master's. */

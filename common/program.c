@@ -24,10 +24,14 @@ static int beside(const char *name, char path_r[PATH_MAX])
 
 int program_find(const char *name, char path_r[PATH_MAX], struct err *e)
 {
+	static const char *const folders[] = { MESHD_LIBEXECDIR, MESHD_SBINDIR };
+
 	if (beside(name, path_r) == 0)
 		return 0;
-	snprintf(path_r, PATH_MAX, "%s/%s", MESHD_LIBEXECDIR, name);
-	if (access(path_r, X_OK) == 0)
-		return 0;
-	return err_set(e, "%s: neither beside this program nor in %s", name, MESHD_LIBEXECDIR);
+	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+		snprintf(path_r, PATH_MAX, "%s/%s", folders[i], name);
+		if (access(path_r, X_OK) == 0)
+			return 0;
+	}
+	return err_set(e, "%s: neither beside this program nor in %s or %s", name, folders[0], folders[1]);
 }

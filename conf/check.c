@@ -4,6 +4,7 @@
 #include "common/confrun.h"
 #include "common/live.h"
 #include "common/match.h"
+#include "conf/expand.h"
 #include "conf/keys.h"
 #include "conf/matches.h"
 #include "conf/turns.h"
@@ -41,14 +42,23 @@ static bool has_virtual_outbound(const struct config *c)
 	return key_given(&c->origin, "intercept");
 }
 
-static void check_listener(const struct listener *l, bool reachable, struct report *r)
+/* Whether it is the inbound side of one port for both directions, for which the outbound side binds. */
+static bool is_second(const struct config *c, const struct listener *l)
+{
+	return c->intercept != NULL && c->intercept->port != 0 && l->direction == DIRECTION_INBOUND && l->name != NULL &&
+	    strcmp(l->name, EXPAND_INBOUND) == 0;
+}
+
+static void check_listener(const struct config *c, const struct listener *l, bool reachable, struct report *r)
 {
 	if (l->name != NULL && strchr(l->name, '/') != NULL)
 		REPORT(r, &l->origin, "name", "must not have a \"/\": it stands between a listener and its chain");
-	if (l->use_original_dst && !l->bind_to_port)
+	if (l->use_original_dst && !l->bind_to_port && !is_second(c, l))
 		REPORT(r, &l->origin, "bind_to_port", "a listener with use_original_dst must bind");
 	if (l->use_original_dst && l->direction == DIRECTION_NONE)
 		REPORT(r, &l->origin, "traffic_direction", "must be \"inbound\" or \"outbound\" with use_original_dst");
+	if (!l->use_original_dst && l->port.first != l->port.last)
+		REPORT(r, &l->origin, "port", "a range of ports is of a listener with use_original_dst only");
 	if (!l->bind_to_port && !reachable)
 		REPORT(r, &l->origin, "bind_to_port", "nothing would reach this listener without intercept = { }");
 }
@@ -142,11 +152,8 @@ static void check_total(const struct config *c, struct report *r)
 
 static void check_top(const struct config *c, struct report *r)
 {
-	const struct intercept *i = c->intercept;
-
-	if (i != NULL && i->outbound_port == i->inbound_port)
-		REPORT(r, &i->origin, key_given(&i->origin, "inbound_port") ? "inbound_port" : "outbound_port",
-		    "one port for both directions is not supported yet");
+	if (c->intercept != NULL)
+		check_intercept(c->intercept, r);
 	if (c->node != NULL)
 		check_twice(&c->node->addresses, &c->node->origin, "address", r);
 	if (strcmp(c->user, c->agent_user) == 0)
@@ -178,7 +185,7 @@ void check(const struct config *c, struct arena *arena, struct report *r)
 	for (uint32_t i = 0; i < c->listeners.count; i++) {
 		const struct listener *l = LIST_AT(c->listeners, struct listener, i);
 
-		check_listener(l, reachable, r);
+		check_listener(c, l, reachable, r);
 		check_twice(&l->addresses, &l->origin, "address", r);
 	}
 	for (uint32_t i = 0; i < c->listener_count; i++)

@@ -10,6 +10,7 @@
 
 void check(const struct config *, struct arena *, struct report *);
 
-/* By check(); in check_binds.c and check_chains.c. */
+/* By check(); in check_binds.c, check_chains.c, check_intercept.c. */
 void check_binds(const struct config *, struct report *);
+void check_intercept(const struct intercept *, struct report *);
 void check_chains(const struct config *, const struct listener *, struct arena *, struct report *);

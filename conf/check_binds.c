@@ -28,11 +28,13 @@ static void add(struct vec *wants, const struct listener *l, const struct addr_i
 
 	memset(&w, 0, sizeof(w));
 	w.addr = a->addr;
-	w.addr.port = (uint16_t)l->port;
 	w.listener = l;
 	w.line = a->line;
 	w.role = role;
-	vec_push(wants, sizeof(w), &w);
+	for (uint32_t port = l->port.first; port <= l->port.last; port++) {
+		w.addr.port = (uint16_t)port;
+		vec_push(wants, sizeof(w), &w);
+	}
 }
 
 static int in_order(const void *a, const void *b)
@@ -47,7 +49,7 @@ static int in_order(const void *a, const void *b)
 	return x->line < y->line ? -1 : x->line > y->line;
 }
 
-/* Both made by intercept = { }, whose two ports are then one: said there. */
+/* Both made by intercept = { }, whose two ports are then one: check_intercept.c says it. */
 static bool of_one_form(const struct origin *a, const struct origin *b)
 {
 	return a->parent == b->parent && a->key == b->key && a->index == b->index;
@@ -82,7 +84,7 @@ void check_binds(const struct config *c, struct report *r)
 				add(&wants, l, a, WANT_SOCKET);
 			if (!l->use_original_dst)
 				add(&wants, l, a, WANT_DESTINATION);
-			sockets += l->bind_to_port;
+			sockets += l->bind_to_port ? l->port.last - l->port.first + 1u : 0;
 		}
 	}
 	w = (const struct want *)(void *)wants.items;

@@ -3,10 +3,10 @@
 
 #include "common/confrun.h"
 #include "common/match.h"
+#include "conf/compiler.h"
 #include "conf/expand.h"
 #include "conf/matches.h"
 #include "conf/routes.h"
-#include "conf/text.h"
 #include "conf/turns.h"
 
 #include <errno.h>
@@ -15,25 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-struct compiler {
-	const struct config *config;
-	const struct source *source;
-	struct vec sections[SECTION_COUNT];
-	struct text text, where_text;
-	struct image_settings settings;
-	struct arena arena;		/* names put together */
-};
-
-static uint32_t count_of(const struct compiler *c, enum image_section s)
-{
-	return (uint32_t)c->sections[s].count;
-}
-
-static void push(struct compiler *c, enum image_section s, const void *record)
-{
-	vec_push(&c->sections[s], image_record_size(s), record);
-}
 
 /* A name with a row in `live`.  Returns its place in NAMES; SLOTS is as long. */
 static uint32_t add_name(struct compiler *c, enum image_name_kind kind, const char *name)
@@ -172,13 +153,18 @@ static void add_chain(struct compiler *c, const struct listener *l, const struct
 	push(c, SECTION_CHAINS, &r);
 }
 
+/* Of a virtual listener what it binds, of another what it is found by. */
 static void add_binds(struct compiler *c, const struct listener *l, uint32_t index)
 {
-	for (uint32_t i = 0; i < l->addresses.count; i++) {
-		struct image_bind b = { .addr = LIST_AT(l->addresses, struct addr_item, i)->addr, .listener = index };
+	if (l->use_original_dst && !l->bind_to_port)
+		return;
+	for (uint32_t port = l->port.first; port <= l->port.last; port++) {
+		for (uint32_t i = 0; i < l->addresses.count; i++) {
+			struct image_bind b = { .addr = LIST_AT(l->addresses, struct addr_item, i)->addr, .listener = index };
 
-		b.addr.port = (uint16_t)l->port;
-		push(c, SECTION_BINDS, &b);
+			b.addr.port = (uint16_t)port;
+			push(c, SECTION_BINDS, &b);
+		}
 	}
 }
 
@@ -202,7 +188,7 @@ static uint8_t kind_of(const struct listener *l)
 static void add_listener(struct compiler *c, const struct listener *l)
 {
 	struct image_listener r = { .name = text_add(&c->text, l->name), .first_bind = count_of(c, SECTION_BINDS),
-		.bind_count = l->addresses.count, .first_match = count_of(c, SECTION_MATCHES),
+		.first_match = count_of(c, SECTION_MATCHES),
 		.first_chain = count_of(c, SECTION_CHAINS), .chain_count = l->chains.count,
 		.buffer_limit_bytes = (uint32_t)l->buffer_limit_bytes, .backlog = (uint32_t)l->backlog,
 		.max_connections = (uint32_t)l->max_connections, .filters_timeout_ms = (uint32_t)l->filters_timeout_ms, .kind = kind_of(l), .direction = (uint8_t)l->direction };
@@ -210,6 +196,7 @@ static void add_listener(struct compiler *c, const struct listener *l)
 	r.name_index = add_name(c, NAME_LISTENER, l->name);
 	r.where = add_where(c, &l->origin);
 	add_binds(c, l, count_of(c, SECTION_LISTENERS));
+	r.bind_count = count_of(c, SECTION_BINDS) - r.first_bind;
 	add_matches(c, l, r.first_chain);
 	r.match_count = count_of(c, SECTION_MATCHES) - r.first_match;
 	for (uint32_t i = 0; i < l->chains.count; i++)
@@ -250,48 +237,6 @@ static void add_cluster(struct compiler *c, const struct cluster *k)
 	push(c, SECTION_CLUSTERS, &r);
 }
 
-static int by_first(const void *a, const void *b)
-{
-	const struct image_port_range *x = a, *y = b;
-
-	return (int)x->first - (int)y->first;
-}
-
-/* Sorted, and those that touch made one. */
-static void add_ports(struct compiler *c, const struct list *l, struct image_range *to)
-{
-	struct image_port_range *r = arena_alloc(&c->arena, l->count, sizeof(*r));
-	uint32_t n = 0;
-
-	for (uint32_t i = 0; i < l->count; i++)
-		r[i] = LIST_AT(*l, struct port_item, i)->range;
-	if (l->count > 0)
-		qsort(r, l->count, sizeof(*r), by_first);
-	for (uint32_t i = 0; i < l->count; i++) {
-		if (n == 0 || r[i].first > r[n - 1].last + 1)
-			r[n++] = r[i];
-		else if (r[i].last > r[n - 1].last)
-			r[n - 1].last = r[i].last;
-	}
-	*to = (struct image_range){ count_of(c, SECTION_PORTS), n };
-	for (uint32_t i = 0; i < n; i++)
-		push(c, SECTION_PORTS, &r[i]);
-}
-
-static void add_intercept(struct compiler *c, const struct intercept *i, struct image_intercept *to)
-{
-	to->configured = 1;
-	to->mode = (uint8_t)i->mode;
-	to->on_exit = (uint8_t)i->on_exit;
-	to->outbound_port = to->outbound_last = (uint16_t)i->outbound_port;
-	to->inbound_port = (uint16_t)i->inbound_port;
-	to->inbound_listener = IMAGE_NONE;
-	to->inbound_sources = 1;
-	to->every_inbound_port = to->every_outbound_range = to->every_user = to->every_group = 1;
-	add_ports(c, &i->exclude_inbound, &to->exclude_inbound);
-	add_ports(c, &i->exclude_outbound, &to->exclude_outbound);
-}
-
 static void add_settings(struct compiler *c)
 {
 	const struct config *f = c->config;
@@ -312,7 +257,7 @@ static void add_settings(struct compiler *c)
 	for (uint32_t i = 0; i < s->address_count; i++)
 		push(c, SECTION_ADDRESSES, &LIST_AT(f->node->addresses, struct addr_item, i)->addr);
 	if (f->intercept != NULL)
-		add_intercept(c, f->intercept, &s->intercept);
+		compile_intercept(c, f->intercept, &s->intercept);
 }
 
 static void add_lookup(struct compiler *c)

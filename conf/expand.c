@@ -1,50 +1,13 @@
 /* The plain forms become full ones: see expand.h. */
 #include "conf/expand.h"
 
+#include "conf/expansion.h"
 #include "conf/keys.h"
 #include "conf/plain_http.h"
 #include "conf/routes.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#define BLACK_HOLE	"BlackHoleCluster"
-#define PASSTHROUGH	"PassthroughCluster"
-#define INBOUND_PASS	"InboundPassthroughCluster"
-
-struct expansion {
-	struct config *config;
-	struct arena *arena;
-	struct report *report;
-	struct vec listeners, clusters;		/* pointers */
-	size_t own_listeners, own_clusters;	/* those of the file, sorted by name, come first */
-};
-
-/* The group that the objects under a key of another group are of. */
-static const struct key_group *group_of(const struct key_group *g, const char *key)
-{
-	return key_find(g, key)->group;
-}
-
-static const struct key_group *listener_group(void)
-{
-	return group_of(&keys_top, "listeners");
-}
-
-static const struct key_group *chain_group(void)
-{
-	return group_of(listener_group(), "filter_chains");
-}
-
-/* An object that stands, for errors, where the plain form stands that it comes from. */
-static void *make(struct expansion *x, const struct key_group *g, const struct origin *at)
-{
-	void *object = arena_alloc(x->arena, 1, g->size);
-	struct origin origin = { .parent = at->parent, .key = at->key, .index = at->index, .line = at->line };
-
-	key_init(g, object, &origin, x->arena);
-	return object;
-}
 
 static int by_name(const void *a, const void *b)
 {
@@ -84,222 +47,15 @@ struct listener *expand_find_listener(const struct config *c, const char *name)
 	return find(c->all_listeners, c->listener_count, name);
 }
 
-static void sort_by_name(struct vec *v)
-{
-	if (v->count > 0)
-		qsort(v->items, v->count, sizeof(void *), by_name);
-}
-
-static void *own(const struct vec *v, size_t count, const char *name)
+void *expand_own(const struct vec *v, size_t count, const char *name)
 {
 	return find((struct listener *const *)(void *)v->items, count, name);
 }
 
-/* ---- pieces ---- */
-
-static void add_item(struct list *list, struct arena *arena, const struct addr *a, uint32_t line)
+static void sort_by_name(struct vec *v)
 {
-	struct addr_item *items = arena_alloc(arena, list->count + 1, sizeof(*items));
-
-	if (list->count > 0)
-		memcpy(items, list->items, list->count * sizeof(*items));
-	items[list->count] = (struct addr_item){ .addr = *a, .line = line };
-	list->items = items;
-	list->count++;
-}
-
-/* 0.0.0.0 and ::, which together are every address. */
-static void any_address(struct expansion *x, struct listener *l)
-{
-	struct addr a;
-
-	addr_parse_ip("0.0.0.0", &a);
-	add_item(&l->addresses, x->arena, &a, l->origin.line);
-	addr_parse_ip("::", &a);
-	add_item(&l->addresses, x->arena, &a, l->origin.line);
-}
-
-static void fill_chain(struct expansion *x, struct chain *c, const struct origin *at, const char *name, uint64_t port,
-    const char *cluster, uint64_t idle_timeout_ms)
-{
-	struct origin origin = { .parent = at->parent, .key = at->key, .index = at->index, .line = at->line };
-	struct filter *f = make(x, group_of(chain_group(), "filters"), at);
-
-	key_init(chain_group(), c, &origin, x->arena);
-	c->name = name;
-	if (port != 0) {
-		c->match = make(x, group_of(chain_group(), "filter_chain_match"), at);
-		c->match->port = port;
-	}
-	f->cluster = f->stat_prefix = cluster;
-	if (idle_timeout_ms != UINT64_MAX)
-		f->idle_timeout_ms = idle_timeout_ms;
-	c->filters = (struct list){ f, 1 };
-}
-
-#define IDLE_DEFAULT UINT64_MAX
-
-static struct listener *make_listener(struct expansion *x, const struct origin *at, const char *name, uint64_t port,
-    uint64_t direction, uint32_t chains)
-{
-	struct listener *l = make(x, listener_group(), at);
-
-	l->name = name;
-	l->port = port;
-	l->direction = direction;
-	l->chains = (struct list){ arena_alloc(x->arena, chains, sizeof(struct chain)), chains };
-	vec_push(&x->listeners, sizeof(l), &l);
-	return l;
-}
-
-static struct cluster *make_cluster(struct expansion *x, const struct origin *at, const char *name, uint64_t type,
-    uint64_t direction)
-{
-	struct cluster *c = make(x, group_of(&keys_top, "clusters"), at);
-
-	c->name = name;
-	c->type = type;
-	c->direction = direction;
-	vec_push(&x->clusters, sizeof(c), &c);
-	return c;
-}
-
-/* ---- intercept ---- */
-
-/* What the file has under a name of ours is taken, if it can do the work. */
-static bool has_listener(struct expansion *x, const char *name, uint64_t port, uint64_t direction)
-{
-	struct listener *l = own(&x->listeners, x->own_listeners, name);
-
-	if (l == NULL)
-		return false;
-	if (!l->origin.flawed && (!l->use_original_dst || l->direction != direction || l->port != port))
-		report_key(x->report, &l->origin, NULL, IMAGE_NONE, l->origin.line, "the listener \"%s\" that intercept needs "
-		    "must have use_original_dst = true, traffic_direction = \"%s\", port = %llu", name,
-		    direction == DIRECTION_INBOUND ? "inbound" : "outbound", (unsigned long long)port);
-	return true;
-}
-
-static void want_cluster(struct expansion *x, const char *name, uint64_t type, uint64_t direction)
-{
-	struct cluster *c = own(&x->clusters, x->own_clusters, name);
-
-	if (c == NULL) {
-		make_cluster(x, &x->config->intercept->origin, name, type, direction);
-		return;
-	}
-	if (!c->origin.flawed && (c->type != type || c->endpoints.count != 0 ||
-	    (type == CLUSTER_ORIGINAL_DST && c->direction != direction)))
-		report_key(x->report, &c->origin, NULL, IMAGE_NONE, c->origin.line, "the cluster \"%s\" that intercept needs "
-		    "must have type = \"%s\"%s", name, type == CLUSTER_STATIC ? "static" : "original_dst",
-		    type == CLUSTER_STATIC ? " and no endpoints" : direction == DIRECTION_INBOUND ?
-		    " and traffic_direction = \"inbound\"" : " and traffic_direction = \"outbound\"");
-}
-
-static void make_outbound(struct expansion *x)
-{
-	const struct intercept *i = x->config->intercept;
-	const char *rest = x->config->policy == POLICY_ALLOW_ANY ? PASSTHROUGH : BLACK_HOLE;
-	struct listener *l;
-
-	if (has_listener(x, "virtualOutbound", i->outbound_port, DIRECTION_OUTBOUND))
-		return;
-	l = make_listener(x, &i->origin, "virtualOutbound", i->outbound_port, DIRECTION_OUTBOUND, 2);
-	l->use_original_dst = true;
-	any_address(x, l);
-	fill_chain(x, LIST_AT(l->chains, struct chain, 0), &i->origin, "virtualOutbound-blackhole", i->outbound_port,
-	    BLACK_HOLE, IDLE_DEFAULT);
-	fill_chain(x, LIST_AT(l->chains, struct chain, 1), &i->origin, "virtualOutbound-catchall-tcp", 0, rest, IDLE_DEFAULT);
-}
-
-static const char *inbound_cluster(struct expansion *x, const struct inbound *in)
-{
-	return arena_printf(x->arena, "inbound|%llu||", (unsigned long long)in->port);
-}
-
-/* One chain, or one for each of what it may speak.  Returns how many. */
-static uint32_t fill_inbound(struct expansion *x, struct chain *chains, const struct inbound *in)
-{
-	const char *cluster = inbound_cluster(x, in);
-	struct plain_http http = plain_http_inbound(in, cluster, x->arena);
-	uint32_t n = 0;
-
-	if (in->protocol != PROTOCOL_HTTP)
-		fill_chain(x, &chains[n++], &in->origin, arena_printf(x->arena, "0.0.0.0_%llu", (unsigned long long)in->port), in->port,
-		    cluster, in->idle_timeout_ms);
-	if (in->protocol != PROTOCOL_TCP)
-		plain_http_chain(&chains[n++], &http, &in->origin, x->arena);
-	return n;
-}
-
-static void make_inbound(struct expansion *x)
-{
-	const struct intercept *i = x->config->intercept;
-	const struct list *inbound = &x->config->inbound;
-	struct listener *l;
-	struct plain_http rest = plain_http_passthrough(INBOUND_PASS);
-	uint32_t n = 3;
-
-	if (has_listener(x, "virtualInbound", i->inbound_port, DIRECTION_INBOUND)) {
-		if (inbound->count > 0)
-			report_key(x->report, &x->config->origin, "inbound", IMAGE_NONE, key_line(&x->config->origin, "inbound"),
-			    "cannot be with a listener \"virtualInbound\" in the file: its chains are written there");
-		return;
-	}
-	l = make_listener(x, &i->origin, "virtualInbound", i->inbound_port, DIRECTION_INBOUND, inbound->count * 2 + n);
-	l->use_original_dst = true;
-	any_address(x, l);
-	fill_chain(x, LIST_AT(l->chains, struct chain, 0), &i->origin, "virtualInbound-blackhole", i->inbound_port, BLACK_HOLE,
-	    IDLE_DEFAULT);
-	fill_chain(x, LIST_AT(l->chains, struct chain, 1), &i->origin, "virtualInbound", 0, INBOUND_PASS, IDLE_DEFAULT);
-	plain_http_chain(LIST_AT(l->chains, struct chain, 2), &rest, &i->origin, x->arena);
-	for (uint32_t k = 0; k < inbound->count; k++) {
-		const struct inbound *in = LIST_AT(*inbound, struct inbound, k);
-
-		if (!in->origin.flawed)
-			n += fill_inbound(x, LIST_AT(l->chains, struct chain, n), in);
-	}
-	l->chains.count = n;
-}
-
-static void make_inbound_clusters(struct expansion *x)
-{
-	for (uint32_t k = 0; k < x->config->inbound.count; k++) {
-		const struct inbound *in = LIST_AT(x->config->inbound, struct inbound, k);
-		struct addr a = in->endpoint.addr;
-		struct cluster *c;
-
-		if (in->origin.flawed)
-			continue;
-		if (a.family == 0) {
-			addr_parse_ip("127.0.0.1", &a);
-			a.port = (uint16_t)in->port;
-		}
-		c = make_cluster(x, &in->origin, inbound_cluster(x, in), CLUSTER_STATIC, DIRECTION_INBOUND);
-		c->connect_timeout_ms = in->connect_timeout_ms;
-		add_item(&c->endpoints, x->arena, &a, key_line(&in->origin, "endpoint"));
-	}
-}
-
-/* Two of one port would make two of everything; once says it. */
-static void check_inbound_ports(struct expansion *x)
-{
-	const struct origin **of_port = arena_alloc(x->arena, 65536, sizeof(*of_port));
-
-	for (uint32_t k = 0; k < x->config->inbound.count; k++) {
-		struct inbound *in = LIST_AT(x->config->inbound, struct inbound, k);
-
-		if (in->origin.flawed)
-			continue;
-		if (of_port[in->port] == NULL && in->port != x->config->intercept->inbound_port) {
-			of_port[in->port] = &in->origin;
-			continue;
-		}
-		in->origin.flawed = true;
-		report_key(x->report, &in->origin, "port", IMAGE_NONE, key_line(&in->origin, "port"),
-		    "%llu is already the %s of %s", (unsigned long long)in->port, of_port[in->port] != NULL ? "port" : "inbound_port",
-		    report_place(x->report, of_port[in->port] != NULL ? of_port[in->port] : &x->config->intercept->origin));
-	}
+	if (v->count > 0)
+		qsort(v->items, v->count, sizeof(void *), by_name);
 }
 
 /* ---- services ---- */
@@ -313,26 +69,26 @@ static void make_service_listener(struct expansion *x, const struct service *s, 
 	struct chain *chain;
 	char ip[ADDR_STRLEN];
 
-	l = make_listener(x, &s->origin, arena_printf(x->arena, "%s_%llu", at != NULL ? addr_print_ip(&at->addr, ip) : "0.0.0.0",
-	    port), s->port, DIRECTION_OUTBOUND, s->protocol == PROTOCOL_AUTO ? 2 : 1);
+	l = expand_listener(x, &s->origin, arena_printf(x->arena, "%s_%llu", at != NULL ? addr_print_ip(&at->addr, ip) : "0.0.0.0",
+	    port), one_port(s->port), DIRECTION_OUTBOUND, s->protocol == PROTOCOL_AUTO ? 2 : 1);
 	l->bind_to_port = false;
 	if (at != NULL)
-		add_item(&l->addresses, x->arena, &at->addr, at->line);
+		expand_address(&l->addresses, x->arena, &at->addr, at->line);
 	else
-		any_address(x, l);
+		expand_any_address(x, l);
 	chain = LIST_AT(l->chains, struct chain, l->chains.count - 1);
 	if (s->protocol != PROTOCOL_TCP)
 		plain_http_chain(LIST_AT(l->chains, struct chain, 0), &http, &s->origin, x->arena);
 	if (s->protocol == PROTOCOL_HTTP)
 		return;
-	fill_chain(x, chain, &s->origin, NULL, 0, cluster, s->idle_timeout_ms);
+	expand_chain(x, chain, &s->origin, NULL, ANY_PORT, cluster, s->idle_timeout_ms);
 	LIST_AT(chain->filters, struct filter, 0)->max_connect_attempts = s->max_connect_attempts;
 }
 
 static void make_service(struct expansion *x, const struct service *s)
 {
 	const char *name = arena_printf(x->arena, "outbound|%llu||%s", (unsigned long long)s->port, s->name);
-	struct cluster *c = make_cluster(x, &s->origin, name, CLUSTER_STATIC, DIRECTION_OUTBOUND);
+	struct cluster *c = expand_cluster(x, &s->origin, name, CLUSTER_STATIC, DIRECTION_OUTBOUND);
 
 	c->connect_timeout_ms = s->connect_timeout_ms;
 	c->balancer = s->balancer;
@@ -459,13 +215,7 @@ void expand(struct config *c, struct arena *arena, struct report *report)
 	refuse_without_intercept(&x, "inbound", &c->inbound);
 	refuse_without_intercept(&x, "services", &c->services);
 	if (c->intercept != NULL) {
-		want_cluster(&x, BLACK_HOLE, CLUSTER_STATIC, DIRECTION_NONE);
-		want_cluster(&x, PASSTHROUGH, CLUSTER_ORIGINAL_DST, DIRECTION_OUTBOUND);
-		want_cluster(&x, INBOUND_PASS, CLUSTER_ORIGINAL_DST, DIRECTION_INBOUND);
-		check_inbound_ports(&x);
-		make_outbound(&x);
-		make_inbound(&x);
-		make_inbound_clusters(&x);
+		expand_intercept(&x);
 		check_http_services(&x);
 		for (uint32_t i = 0; i < c->services.count; i++) {
 			if (!LIST_AT(c->services, struct service, i)->origin.flawed)

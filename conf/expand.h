@@ -8,6 +8,10 @@
 #include "conf/model.h"
 #include "conf/report.h"
 
+/* The virtual listeners. */
+#define EXPAND_OUTBOUND	"virtualOutbound"
+#define EXPAND_INBOUND	"virtualInbound"
+
 void expand(struct config *, struct arena *, struct report *);
 
 /* By name; NULL: there is none.  From expand() on. */

@@ -1,6 +1,7 @@
 /* What can be done with the rows: see keys.h. */
 #include "conf/keys.h"
 
+#include "conf/keys_net.h"
 #include "conf/nearest.h"
 
 #include <limits.h>
@@ -18,18 +19,31 @@ static const char *const type_words[] = {
 	[KEY_WORDS] = "a list of words in strings",
 	[KEY_ENDPOINT] = "\"address:port\"", [KEY_ENDPOINTS] = "a list of \"address:port\" and { address = ...; weight = ...; }",
 	[KEY_IPS] = "an IP address, or a list of them", [KEY_PREFIXES] = "a list of \"address/length\"",
-	[KEY_PORTS] = "a list of ports, such as 22, \"8000-8099\"", [KEY_GROUP] = "a group { }",
-	[KEY_GROUPS] = "a list of groups ( { }, { } )", [KEY_LATER] = "absent",
+	[KEY_PORT] = "a port, or \"first-last\"", [KEY_PORTS] = "a list of ports, such as 22, \"8000-8099\"",
+	[KEY_OWNERS] = "a list of names and numbers, such as \"www-data\", 1000, \"2000-2999\"",
+	[KEY_INTERFACES] = "a list of names of interfaces, such as \"eth1\", \"veth+\"",
+	[KEY_GROUP] = "a group { }", [KEY_GROUPS] = "a list of groups ( { }, { } )", [KEY_LATER] = "absent",
+	[KEY_ELSEWHERE] = "absent",
 };
 
-const char *key_type_words(enum key_type type)
+/* With KEY_EVERY. */
+static const char *const every_words[] = {
+	[KEY_PORTS] = "\"*\", or a list of ports, such as 22, \"8000-8099\"",
+	[KEY_PREFIXES] = "\"*\", or a list of \"address/length\"",
+	[KEY_OWNERS] = "\"*\", or a list of names and numbers, such as \"www-data\", 1000, \"2000-2999\"",
+};
+
+const char *key_type_words(const struct key *k)
 {
-	return type_words[type];
+	return k->flags & KEY_EVERY ? every_words[k->type] : type_words[k->type];
 }
 
 bool key_is_list(enum key_type type)
 {
-	return type == KEY_ENDPOINTS || type == KEY_IPS || type == KEY_PREFIXES || type == KEY_PORTS || type == KEY_GROUPS;
+	static const bool lists[] = { [KEY_ENDPOINTS] = true, [KEY_IPS] = true, [KEY_PREFIXES] = true, [KEY_PORTS] = true,
+		[KEY_OWNERS] = true, [KEY_INTERFACES] = true, [KEY_GROUPS] = true, [KEY_ELSEWHERE] = false };
+
+	return lists[type];
 }
 
 size_t key_item_size(const struct key *k)
@@ -37,6 +51,8 @@ size_t key_item_size(const struct key *k)
 	switch (k->type) {
 	case KEY_PREFIXES: return sizeof(struct prefix_item);
 	case KEY_PORTS: return sizeof(struct port_item);
+	case KEY_OWNERS: return sizeof(struct owner_item);
+	case KEY_INTERFACES: return sizeof(struct interface_item);
 	case KEY_GROUPS: return k->group->size;
 	default: return sizeof(struct addr_item);
 	}
@@ -44,7 +60,7 @@ size_t key_item_size(const struct key *k)
 
 static int wrong_type(const struct key *k, struct err *e)
 {
-	return err_set(e, "must be %s", type_words[k->type]);
+	return err_set(e, "must be %s", key_type_words(k));
 }
 
 /* Digits, then a unit's name; the product in *value_r.  -1: not of that form.  Too large: UINT64_MAX. */
@@ -127,7 +143,7 @@ static int set_time(const struct key *k, const struct scalar *v, void *slot, str
 	uint64_t ms;
 
 	if (v->kind == SCALAR_INTEGER)
-		return err_set(e, "needs a unit: must be %s", type_words[k->type]);
+		return err_set(e, "needs a unit: must be %s", key_type_words(k));
 	if (v->kind != SCALAR_TEXT || parse_with_unit(v->text, time_units, &ms) == -1)
 		return wrong_type(k, e);
 	if (k->type == KEY_MILLISECONDS)
@@ -240,11 +256,11 @@ static bool is_utf8(const char *text)
 	return true;
 }
 
-static bool is_account(const char *text)
+bool key_is_account(const char *text)
 {
 	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
 
-	return strchr(letters, text[0]) != NULL && text[strspn(text, "abcdefghijklmnopqrstuvwxyz"
+	return text[0] != '\0' && strchr(letters, text[0]) != NULL && text[strspn(text, "abcdefghijklmnopqrstuvwxyz"
 	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789.-")] == '\0';
 }
 
@@ -267,75 +283,18 @@ static int set_text(const struct key *k, const struct scalar *v, void *slot, str
 		return err_set(e, "must be UTF-8");
 	if (k->type == KEY_PATH && n > 0 && v->text[0] != '/')
 		return err_set(e, "\"%.256s\" must be an absolute path", v->text);
-	if (k->type == KEY_ACCOUNT && !is_account(v->text))
+	if (k->type == KEY_ACCOUNT && !key_is_account(v->text))
 		return err_set(e, "\"%.64s\" is not a name of a user or group", v->text);
 	memcpy(slot, &v->text, sizeof(v->text));
-	return 0;
-}
-
-static int set_addr(const struct key *k, const struct scalar *v, void *slot, struct err *e)
-{
-	bool with_port = k->type != KEY_IPS;
-	struct addr a;
-
-	if (v->kind != SCALAR_TEXT)
-		return err_set(e, k->type == KEY_IPS ? "must be an IP address in a string" : k->type == KEY_ENDPOINT ?
-		    "must be \"address:port\"" : "must be \"address:port\" or { address = ...; weight = ...; }");
-	if ((with_port ? addr_parse(v->text, &a) : addr_parse_ip(v->text, &a)) == -1)
-		return err_set(e, with_port ? "\"%.64s\" is not \"address:port\" (IPv6: \"[address]:port\")" :
-		    "\"%.64s\" is not an IP address", v->text);
-	if (with_port && addr_is_any(&a))
-		return err_set(e, "\"%.64s\" is no address to connect to", v->text);
-	((struct addr_item *)slot)->addr = a;
-	return 0;
-}
-
-static int set_prefix(const struct key *k, const struct scalar *v, void *slot, struct err *e)
-{
-	struct prefix p;
-	int r;
-
-	(void)k;
-	if (v->kind != SCALAR_TEXT)
-		return err_set(e, "must be \"address/length\"");
-	if ((r = prefix_parse(v->text, &p)) == -1)
-		return err_set(e, "\"%.64s\" is not \"address/length\"", v->text);
-	if (r == -2)
-		return err_set(e, "\"%.64s\" has bits set past its length", v->text);
-	((struct prefix_item *)slot)->prefix = p;
-	return 0;
-}
-
-static int set_ports(const struct key *k, const struct scalar *v, void *slot, struct err *e)
-{
-	static const struct key_word none[] = { { "", 1, false }, { 0 } };
-	uint64_t first, last;
-	char left[16];
-	size_t n;
-
-	(void)k;
-	if (v->kind == SCALAR_INTEGER) {
-		first = last = v->integer < 0 ? 0 : (uint64_t)v->integer;
-		if (first < 1 || last > 65535)
-			return err_set(e, "%lld is out of range (1 to 65535)", (long long)v->integer);
-	} else {
-		if (v->kind != SCALAR_TEXT)
-			return err_set(e, "must be a port, or \"first-last\"");
-		n = strcspn(v->text, "-");
-		snprintf(left, sizeof(left), "%.*s", n < sizeof(left) ? (int)n : 0, v->text);
-		if (v->text[n] != '-' || parse_with_unit(left, none, &first) == -1 ||
-		    parse_with_unit(v->text + n + 1, none, &last) == -1 || first < 1 || last > 65535 || first > last)
-			return err_set(e, "\"%.64s\" is not \"first-last\" within 1 to 65535", v->text);
-	}
-	((struct port_item *)slot)->range = (struct image_port_range){ (uint16_t)first, (uint16_t)last };
 	return 0;
 }
 
 static int (*const setters[])(const struct key *, const struct scalar *, void *, struct err *) = {
 	[KEY_TEXT] = set_text, [KEY_PATH] = set_text, [KEY_ACCOUNT] = set_text, [KEY_BOOL] = set_bool,
 	[KEY_INTEGER] = set_integer, [KEY_MILLISECONDS] = set_time, [KEY_SECONDS] = set_time, [KEY_SIZE] = set_size,
-	[KEY_WORD] = set_word, [KEY_WORDS] = add_word, [KEY_ENDPOINT] = set_addr, [KEY_ENDPOINTS] = set_addr, [KEY_IPS] = set_addr,
-	[KEY_PREFIXES] = set_prefix, [KEY_PORTS] = set_ports,
+	[KEY_WORD] = set_word, [KEY_WORDS] = add_word, [KEY_ENDPOINT] = key_set_addr, [KEY_ENDPOINTS] = key_set_addr,
+	[KEY_IPS] = key_set_addr, [KEY_PREFIXES] = key_set_prefix, [KEY_PORT] = key_set_port, [KEY_PORTS] = key_set_ports,
+	[KEY_OWNERS] = key_set_owner, [KEY_INTERFACES] = key_set_interface,
 };
 
 int key_set(const struct key *k, const struct scalar *v, void *slot, struct err *e)
@@ -367,7 +326,7 @@ const char *key_nearest(const struct key_group *g, const char *name)
 	const char *near = NULL;
 
 	for (uint32_t i = 0; i < g->count; i++) {
-		d = g->keys[i].type == KEY_LATER ? UINT_MAX : nearest_distance(name, g->keys[i].name);
+		d = g->keys[i].type >= KEY_LATER ? UINT_MAX : nearest_distance(name, g->keys[i].name);
 		if (d < best) {
 			best = d;
 			near = g->keys[i].name;
@@ -405,6 +364,10 @@ static void set_default(const struct key *k, void *object)
 {
 	struct scalar v = { .kind = SCALAR_TEXT, .text = k->def };
 
+	if (k->flags & KEY_EVERY) {
+		((struct list *)(void *)((char *)object + k->offset))->every = strcmp(k->def, "*") == 0;
+		return;
+	}
 	if (k->type == KEY_BOOL)
 		v = (struct scalar){ .kind = SCALAR_BOOL, .truth = strcmp(k->def, "true") == 0 };
 	else if (k->type == KEY_INTEGER)

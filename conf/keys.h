@@ -27,16 +27,21 @@ enum key_type {			/* what `offset` leads to; what min and max count */
 	KEY_ENDPOINTS,		/* struct list of addr_item, "ip:port" or an object of the group; members */
 	KEY_IPS,		/* struct list of addr_item without ports, or one alone; members */
 	KEY_PREFIXES,		/* struct list of prefix_item; members */
+	KEY_PORT,		/* struct image_port_range, from 80, "8000-8009", at most INTERCEPT_PORTS_MAX; the ports */
 	KEY_PORTS,		/* struct list of port_item, from 22, "8000-8099"; members */
+	KEY_OWNERS,		/* struct list of owner_item, from "www", 1000, "1000-1999"; members */
+	KEY_INTERFACES,		/* struct list of interface_item, from "eth0", "veth+"; members */
 	KEY_GROUP,		/* a pointer to an object, NULL where it is absent */
 	KEY_GROUPS,		/* struct list of objects; members */
 	KEY_LATER,		/* known, not supported yet: refused by name */
+	KEY_ELSEWHERE,		/* another program's name for a key of the group, `about`: refused with that */
 };
 
 #define KEY_REQUIRED	1u
 #define KEY_START_ONLY	2u	/* a reload that changes it is refused */
 #define KEY_ALWAYS	4u	/* a group that is there, with its defaults, where the file has none */
 #define KEY_PLAIN	8u	/* expands into full forms; not in the expanded file */
+#define KEY_EVERY	16u	/* of a list: "*" may stand in its place, and an empty one is something else than none */
 
 struct key_word {
 	const char *word;
@@ -78,8 +83,9 @@ struct scalar {
 int key_set(const struct key *, const struct scalar *, void *slot, struct err *e);
 
 /* What a value must look like, for errors about its type. */
-const char *key_type_words(enum key_type);
+const char *key_type_words(const struct key *);
 
+bool key_is_account(const char *text);		/* can be a user's or group's name */
 bool key_is_list(enum key_type);
 size_t key_item_size(const struct key *);	/* of a list's members */
 /* -1: fewer or more members than the row allows. */

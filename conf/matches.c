@@ -14,12 +14,14 @@ static uint32_t at_least_one(const struct list *l)
 
 uint64_t matches_count(const struct chain *c)
 {
+	const struct chain_match *m = c->match;
 	uint64_t applications;
 
-	if (c->match == NULL)
+	if (m == NULL)
 		return 1;
-	applications = (uint64_t)__builtin_popcountll(c->match->applications);
-	return at_least_one(&c->match->destinations) * (applications > 0 ? applications : 1) * at_least_one(&c->match->sources);
+	applications = (uint64_t)__builtin_popcountll(m->applications);
+	return at_least_one(&m->destinations) * (applications > 0 ? applications : 1) * at_least_one(&m->sources) *
+	    (m->port.last - m->port.first + 1u);
 }
 
 static struct prefix prefix_or_any(const struct list *l, uint32_t i)
@@ -27,12 +29,22 @@ static struct prefix prefix_or_any(const struct list *l, uint32_t i)
 	return l->count > 0 ? LIST_AT(*l, struct prefix_item, i)->prefix : (struct prefix){ 0 };
 }
 
-static void add(const struct chain_match *m, uint32_t d, uint32_t s, unsigned application, uint32_t number, struct vec *out)
+static void add(const struct chain_match *m, const struct image_match *of, uint32_t d, uint32_t s, struct vec *out)
 {
-	struct image_match match = { .destination = prefix_or_any(&m->destinations, d), .source = prefix_or_any(&m->sources, s),
-		.port = (uint16_t)m->port, .application = (uint8_t)application, .chain = number };
+	struct image_match match = *of;
 
+	match.destination = prefix_or_any(&m->destinations, d);
+	match.source = prefix_or_any(&m->sources, s);
 	vec_push(out, sizeof(match), &match);
+}
+
+/* of: port, application and chain. */
+static void add_prefixes_of(const struct chain_match *m, const struct image_match *of, struct vec *out)
+{
+	for (uint32_t d = 0; d < at_least_one(&m->destinations); d++) {
+		for (uint32_t s = 0; s < at_least_one(&m->sources); s++)
+			add(m, of, d, s, out);
+	}
 }
 
 void matches_add(const struct chain *c, uint32_t number, struct vec *out)
@@ -40,12 +52,12 @@ void matches_add(const struct chain *c, uint32_t number, struct vec *out)
 	static const struct chain_match everything;
 	const struct chain_match *m = c->match != NULL ? c->match : &everything;
 
-	for (uint32_t d = 0; d < at_least_one(&m->destinations); d++) {
-		for (uint32_t s = 0; s < at_least_one(&m->sources); s++) {
-			for (unsigned a = 0; a < APPLICATIONS; a++) {
-				if (m->applications & 1u << a || (a == APPLICATION_ANY && m->applications == 0))
-					add(m, d, s, a, number, out);
-			}
+	for (uint32_t port = m->port.first; port <= m->port.last; port++) {
+		for (unsigned a = 0; a < APPLICATIONS; a++) {
+			struct image_match of = { .port = (uint16_t)port, .application = (uint8_t)a, .chain = number };
+
+			if (m->applications & 1u << a || (a == APPLICATION_ANY && m->applications == 0))
+				add_prefixes_of(m, &of, out);
 		}
 	}
 }
@@ -103,8 +115,8 @@ const char *matches_chain_name(const struct chain *c, struct arena *arena)
 		return c->name;
 	if (m == NULL)
 		return "any";
-	if (m->port != 0)
-		name = arena_printf(arena, "port=%u", (unsigned)m->port);
+	if (m->port.first != 0)
+		name = arena_printf(arena, m->port.first == m->port.last ? "port=%u" : "port=%u-%u", m->port.first, m->port.last);
 	name = add_prefixes(name, "dst", &m->destinations, arena);
 	for (unsigned a = 0; a < APPLICATIONS; a++) {
 		if (m->applications & 1u << a)

@@ -25,8 +25,9 @@ struct origin {
 };
 
 struct list {
-	void *items;				/* addr_item, prefix_item, port_item, or objects */
+	void *items;				/* addr_item, prefix_item, port_item, owner_item, interface_item, or objects */
 	uint32_t count;
+	bool every;				/* "*" in place of a list, which is then empty */
 };
 
 struct addr_item {
@@ -57,6 +58,25 @@ struct port_item {
 	uint32_t line;
 };
 
+#define ANY_PORT (struct image_port_range){ 0 }
+
+static inline struct image_port_range one_port(uint64_t port)
+{
+	return (struct image_port_range){ (uint16_t)port, (uint16_t)port };
+}
+
+/* Whose programs: a user or a group. */
+struct owner_item {
+	const char *name;			/* NULL: a number, or all from one to another */
+	uint32_t first, last;
+	uint32_t line;
+};
+
+struct interface_item {
+	const char *name;			/* a "+" at its end: all that begin so */
+	uint32_t line;
+};
+
 struct node {
 	struct origin origin;
 	const char *id;
@@ -65,9 +85,25 @@ struct node {
 
 struct intercept {
 	struct origin origin;
-	uint64_t mode, outbound_port, inbound_port, on_exit;
-	struct list exclude_inbound, exclude_outbound;
+	uint64_t mode, manual, iptables, on_exit;
+	uint64_t port;				/* of both directions; 0: outbound_port and inbound_port say it, else they are 0 */
+	struct image_port_range outbound_port;
+	uint64_t inbound_port, inbound_sources;
+	struct list include_inbound, exclude_inbound, include_outbound, exclude_outbound;
+	struct list include_ranges, exclude_ranges, exclude_interfaces, guest_interfaces;
+	struct list include_users, exclude_users, include_groups, exclude_groups;
+	uint64_t exclude_dns, drop_invalid, tproxy_mark, tproxy_table;
 };
+
+static inline struct image_port_range intercept_outbound(const struct intercept *i)
+{
+	return i->port != 0 ? one_port(i->port) : i->outbound_port;
+}
+
+static inline struct image_port_range intercept_inbound(const struct intercept *i)
+{
+	return one_port(i->port != 0 ? i->port : i->inbound_port);
+}
 
 struct weighted {
 	struct origin origin;
@@ -97,7 +133,7 @@ struct filter {
 
 struct chain_match {
 	struct origin origin;
-	uint64_t port;				/* 0: any */
+	struct image_port_range port;		/* 0: any */
 	uint64_t applications;			/* 1 << enum image_application, or-ed; 0: any */
 	struct list destinations, sources;	/* empty: any */
 };
@@ -113,7 +149,8 @@ struct listener {
 	struct origin origin;
 	const char *name;
 	struct list addresses;
-	uint64_t port, bind_to_port, direction, use_original_dst, buffer_limit_bytes, backlog, max_connections;
+	struct image_port_range port;		/* more than one: only a virtual one */
+	uint64_t bind_to_port, direction, use_original_dst, buffer_limit_bytes, backlog, max_connections;
 	uint64_t filters_timeout_ms;
 	struct list chains;
 };

@@ -1,6 +1,7 @@
 /* Filter chains of HTTP ports: see plain_http.h. */
 #include "conf/plain_http.h"
 
+#include "conf/expand.h"
 #include "conf/keys.h"
 
 static void *make(const struct key_group *g, const struct origin *at, struct arena *arena)
@@ -19,7 +20,7 @@ void plain_http_chain(struct chain *c, const struct plain_http *h, const struct 
 
 	key_init(chains, c, &origin, arena);
 	c->name = h->chain;
-	if (h->port != 0 || h->sniffed) {
+	if (h->port.first != 0 || h->sniffed) {
 		c->match = make(key_find(chains, "filter_chain_match")->group, &origin, arena);
 		c->match->port = h->port;
 		c->match->applications = h->sniffed ? 1u << APPLICATION_HTTP10 | 1u << APPLICATION_HTTP11 : 0;
@@ -31,7 +32,7 @@ void plain_http_chain(struct chain *c, const struct plain_http *h, const struct 
 	f->virtual_host = h->virtual_host;
 	f->timeout_ms = h->timeout_ms;
 	f->idle_timeout_ms = h->idle_timeout_ms;
-	c->filters = (struct list){ f, 1 };
+	c->filters = (struct list){ .items = f, .count = 1 };
 }
 
 struct plain_http plain_http_inbound(const struct inbound *in, const char *cluster, struct arena *arena)
@@ -40,7 +41,7 @@ struct plain_http plain_http_inbound(const struct inbound *in, const char *clust
 	bool sniffed = in->protocol == PROTOCOL_AUTO;
 
 	return (struct plain_http){
-		.chain = arena_printf(arena, sniffed ? "0.0.0.0_%llu-http" : "0.0.0.0_%llu", port), .port = in->port, .sniffed = sniffed,
+		.chain = arena_printf(arena, sniffed ? "0.0.0.0_%llu-http" : "0.0.0.0_%llu", port), .port = one_port(in->port), .sniffed = sniffed,
 		.cluster = cluster, .stat_prefix = arena_printf(arena, "inbound_0.0.0.0_%llu", port), .route_config = cluster,
 		.virtual_host = arena_printf(arena, "inbound|http|%llu", port), .idle_timeout_ms = in->idle_timeout_ms };
 }
@@ -61,6 +62,6 @@ struct plain_http plain_http_service(const struct service *s, const char *cluste
 struct plain_http plain_http_passthrough(const char *cluster)
 {
 	return (struct plain_http){
-		.chain = "virtualInbound-catchall-http", .sniffed = true, .cluster = cluster, .stat_prefix = cluster,
+		.chain = EXPAND_INBOUND "-catchall-http", .sniffed = true, .cluster = cluster, .stat_prefix = cluster,
 		.route_config = cluster, .virtual_host = "inbound|http|0", .idle_timeout_ms = 60 * 60 * 1000 };
 }

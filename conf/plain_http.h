@@ -6,7 +6,7 @@
 
 struct plain_http {
 	const char *chain;			/* its name; NULL: unnamed */
-	uint64_t port;				/* original destination; 0: any */
+	struct image_port_range port;		/* original destination; 0: any */
 	bool sniffed;				/* only what begins as HTTP/1 does */
 	const char *cluster, *stat_prefix, *route_config, *virtual_host;
 	uint64_t timeout_ms, idle_timeout_ms;

@@ -98,9 +98,21 @@ static void print_endpoint(const struct printer *p, const struct addr_item *i)
 	fprintf(p->out, "{ address = \"%s\"; weight = %u; }", addr_print(&i->addr, text), i->weight);
 }
 
+static void print_ports(const struct printer *p, const struct image_port_range *r)
+{
+	fprintf(p->out, r->first == r->last ? "%u" : "\"%u-%u\"", r->first, r->last);
+}
+
+static void print_owner(const struct printer *p, const struct owner_item *o)
+{
+	if (o->name != NULL)
+		print_text(p, o->name);
+	else
+		fprintf(p->out, o->first == o->last ? "%u" : "\"%u-%u\"", o->first, o->last);
+}
+
 static void print_member(const struct printer *p, const struct key *k, const struct list *l, uint32_t i)
 {
-	const struct image_port_range *r;
 	char text[ADDR_STRLEN];
 
 	switch (k->type) {
@@ -111,8 +123,13 @@ static void print_member(const struct printer *p, const struct key *k, const str
 		print_text(p, prefix_print(&LIST_AT(*l, struct prefix_item, i)->prefix, text));
 		break;
 	case KEY_PORTS:
-		r = &LIST_AT(*l, struct port_item, i)->range;
-		fprintf(p->out, r->first == r->last ? "%u" : "\"%u-%u\"", r->first, r->last);
+		print_ports(p, &LIST_AT(*l, struct port_item, i)->range);
+		break;
+	case KEY_OWNERS:
+		print_owner(p, LIST_AT(*l, struct owner_item, i));
+		break;
+	case KEY_INTERFACES:
+		print_text(p, LIST_AT(*l, struct interface_item, i)->name);
 		break;
 	default:
 		print_text(p, addr_print_ip(&LIST_AT(*l, struct addr_item, i)->addr, text));
@@ -122,8 +139,13 @@ static void print_member(const struct printer *p, const struct key *k, const str
 
 static void print_list(const struct printer *p, const struct key *k, const struct list *l, int depth)
 {
-	bool mixed = k->type == KEY_PORTS || k->type == KEY_ENDPOINTS;	/* an array takes one type only */
+	/* an array takes one type only */
+	bool mixed = k->type == KEY_PORTS || k->type == KEY_OWNERS || k->type == KEY_ENDPOINTS;
 
+	if (l->every) {
+		fprintf(p->out, "%s = \"*\";\n", k->name);
+		return;
+	}
 	fprintf(p->out, "%s = %c ", k->name, mixed ? '(' : '[');
 	for (uint32_t i = 0; i < l->count; i++) {
 		if (i > 0 && i % 4 == 0) {
@@ -196,6 +218,12 @@ static void print_value(const struct printer *p, const struct key *k, const void
 		indent(p, depth);
 		fprintf(p->out, "%s = ", k->name);
 		print_text(p, text);
+	} else if (k->type == KEY_PORT) {
+		if (((const struct image_port_range *)slot)->first == 0)
+			return;				/* not given */
+		indent(p, depth);
+		fprintf(p->out, "%s = ", k->name);
+		print_ports(p, slot);
 	} else {
 		memcpy(&n, slot, sizeof(n));
 		if ((k->type == KEY_INTEGER || k->type == KEY_WORDS) && k->def == NULL && !(k->flags & KEY_REQUIRED) && n == 0)
@@ -211,14 +239,14 @@ static void print_key(const struct printer *p, const struct key *k, const void *
 {
 	const void *slot = (const char *)object + k->offset;
 
-	if (k->type == KEY_LATER || (k->flags & KEY_PLAIN) || !key_fits(k, object))
+	if (k->type >= KEY_LATER || (k->flags & KEY_PLAIN) || !key_fits(k, object))
 		return;
 	if (k->type == KEY_GROUP) {
 		print_object(p, k, *(void *const *)slot, depth);
 	} else if (k->type == KEY_GROUPS) {
 		print_objects(p, k, slot, depth);
 	} else if (key_is_list(k->type)) {
-		if (((const struct list *)slot)->count == 0)
+		if (((const struct list *)slot)->count == 0 && !(k->flags & KEY_EVERY))
 			return;
 		indent(p, depth);
 		print_list(p, k, slot, depth);

@@ -71,7 +71,7 @@ static int to_scalar(const config_setting_t *s, struct scalar *v)
 
 static int refuse_type(struct reader *r, const struct key *k, const struct origin *o, uint32_t index, uint32_t line)
 {
-	report_key(r->report, o, k->name, index, line, "must be %s", key_type_words(k->type));
+	report_key(r->report, o, k->name, index, line, "must be %s", key_type_words(k));
 	return -1;
 }
 
@@ -106,6 +106,17 @@ static int read_endpoint(struct reader *r, const config_setting_t *s, const stru
 	return 0;
 }
 
+static void set_line(const struct key *k, void *item, uint32_t line)
+{
+	switch (k->type) {
+	case KEY_PREFIXES: ((struct prefix_item *)item)->line = line; break;
+	case KEY_PORTS: ((struct port_item *)item)->line = line; break;
+	case KEY_OWNERS: ((struct owner_item *)item)->line = line; break;
+	case KEY_INTERFACES: ((struct interface_item *)item)->line = line; break;
+	default: ((struct addr_item *)item)->line = line; break;
+	}
+}
+
 static int read_member(struct reader *r, const config_setting_t *s, const struct key *k, const struct origin *o,
     uint32_t index, void *item)
 {
@@ -121,12 +132,7 @@ static int read_member(struct reader *r, const config_setting_t *s, const struct
 	}
 	if (k->type == KEY_ENDPOINTS && config_setting_type(s) == CONFIG_TYPE_GROUP)
 		return read_endpoint(r, s, k, &at, item);
-	if (k->type == KEY_PREFIXES)
-		((struct prefix_item *)item)->line = line_of(s);
-	else if (k->type == KEY_PORTS)
-		((struct port_item *)item)->line = line_of(s);
-	else
-		((struct addr_item *)item)->line = line_of(s);
+	set_line(k, item, line_of(s));
 	return read_scalar(r, s, k, o, index, item);
 }
 
@@ -151,6 +157,11 @@ static int read_words(struct reader *r, const config_setting_t *s, const struct 
 	return result;
 }
 
+static bool is_every(const config_setting_t *s, const struct key *k)
+{
+	return (k->flags & KEY_EVERY) && config_setting_type(s) == CONFIG_TYPE_STRING && strcmp(config_setting_get_string(s), "*") == 0;
+}
+
 /* Members that could not be read are left out, but objects, which are marked, so that their numbers stay. */
 static int read_list(struct reader *r, const config_setting_t *s, const struct key *k, const struct origin *o,
     struct list *list)
@@ -161,6 +172,8 @@ static int read_list(struct reader *r, const config_setting_t *s, const struct k
 	int result = 0;
 	struct err e;
 
+	if ((list->every = is_every(s, k)))
+		return 0;
 	if (!alone && config_setting_type(s) != CONFIG_TYPE_LIST && config_setting_type(s) != CONFIG_TYPE_ARRAY)
 		return refuse_type(r, k, o, IMAGE_NONE, line_of(s));
 	if (key_check_count(k, count, &e) == -1) {
@@ -211,8 +224,8 @@ static int read_key(struct reader *r, const config_setting_t *s, struct origin *
 	if (k == NULL)
 		return read_unknown(r, s, o);
 	o->lines[k - o->group->keys] = line_of(s);
-	if (k->type == KEY_LATER) {
-		report_key(r->report, o, k->name, IMAGE_NONE, line_of(s), "not supported yet");
+	if (k->type >= KEY_LATER) {
+		report_key(r->report, o, k->name, IMAGE_NONE, line_of(s), k->type == KEY_LATER ? "%s" : "is called %s here", k->about);
 		return -1;
 	}
 	slot = (char *)o + k->offset;

@@ -4,6 +4,7 @@
 #define AT(type, field) .offset = offsetof(struct type, field)
 #define RANGE(lo, hi) .min = lo, .max = hi
 #define LATER(key) { .name = key, .type = KEY_LATER, .about = "not supported yet" }
+#define ELSEWHERE(key, ours) { .name = key, .type = KEY_ELSEWHERE, .about = ours }
 #define GROUP(type, rows) { #type, sizeof(struct type), rows, sizeof(rows) / sizeof((rows)[0]), NULL }
 #define GROUP_OF_KINDS(type, rows, key) { #type, sizeof(struct type), rows, sizeof(rows) / sizeof((rows)[0]), key }
 #define OF(kind) .kinds = UINT64_C(1) << (kind)
@@ -30,7 +31,12 @@ static const struct key_word protocols[] = {
 	{ "redis", 0, true }, { "http_proxy", 0, true }, { 0 },
 };
 static const struct key_word modes[] = {
-	{ "redirect", INTERCEPT_REDIRECT, false }, { "none", INTERCEPT_NONE, false }, { "tproxy", 0, true }, { 0 },
+	{ "redirect", INTERCEPT_REDIRECT, false }, { "tproxy", INTERCEPT_TPROXY, false },
+	{ "none", INTERCEPT_NONE, false }, { 0 },
+};
+static const struct key_word applies[] = { { "automatic", 0, false }, { "manual", 1, false }, { 0 } };
+static const struct key_word variants[] = {
+	{ "auto", IPTABLES_AUTO, false }, { "nft", IPTABLES_NFT, false }, { "legacy", IPTABLES_LEGACY, false }, { 0 },
 };
 static const struct key_word policies[] = {
 	{ "allow_any", POLICY_ALLOW_ANY, false }, { "registry_only", POLICY_REGISTRY_ONLY, false }, { 0 },
@@ -76,19 +82,57 @@ static const struct key_group node_group = GROUP(node, node_rows);
 
 static const struct key intercept_rows[] = {
 	{ .name = "mode", .type = KEY_WORD, .flags = KEY_START_ONLY, AT(intercept, mode), .words = modes, .def = "redirect",
-	  .about = "who sets the rules: meshd, or somebody else" },
-	{ .name = "outbound_port", .type = KEY_INTEGER, .flags = KEY_START_ONLY, AT(intercept, outbound_port), PORT_RANGE,
-	  .def = "15001", .about = "of the virtual outbound listener" },
+	  .about = "who sets the rules, and of what kind: meshd, or somebody else" },
+	{ .name = "apply", .type = KEY_WORD, .flags = KEY_START_ONLY, AT(intercept, manual), .words = applies, .def = "automatic",
+	  .about = "when the rules come in: by themselves, or with meshctl intercept apply" },
+	{ .name = "iptables", .type = KEY_WORD, .flags = KEY_START_ONLY, AT(intercept, iptables), .words = variants, .def = "auto",
+	  .about = "which of the kernel's two sets of tables: as this host uses them, or always one" },
+	{ .name = "port", .type = KEY_INTEGER, .flags = KEY_START_ONLY, AT(intercept, port), PORT_RANGE,
+	  .about = "one port for both directions, in place of the next two" },
+	{ .name = "outbound_port", .type = KEY_PORT, .flags = KEY_START_ONLY, AT(intercept, outbound_port), PORT_RANGE,
+	  .about = "of the virtual outbound listener, or a range of them; 15001 unless given" },
 	{ .name = "inbound_port", .type = KEY_INTEGER, .flags = KEY_START_ONLY, AT(intercept, inbound_port), PORT_RANGE,
-	  .def = "15006", .about = "of the virtual inbound listener" },
+	  .about = "of the virtual inbound listener; 15006 unless given" },
+	{ .name = "inbound_sources", .type = KEY_INTEGER, .flags = KEY_START_ONLY, AT(intercept, inbound_sources), RANGE("1", "16"),
+	  .def = "1", .about = "addresses, from 127.0.0.6 and ::6 upwards, that connections to the application beside us come from" },
+	{ .name = "include_inbound_ports", .type = KEY_PORTS, .flags = KEY_EVERY, AT(intercept, include_inbound), RANGE("0", "1000"),
+	  .def = "*", .about = "ports whose incoming connections are caught" },
 	{ .name = "exclude_inbound_ports", .type = KEY_PORTS, AT(intercept, exclude_inbound), RANGE("0", "1000"),
-	  .about = "ports that incoming connections reach directly" },
+	  .about = "of all, ports that incoming connections reach directly" },
+	{ .name = "include_outbound_ports", .type = KEY_PORTS, AT(intercept, include_outbound), RANGE("0", "1000"),
+	  .about = "ports to which outgoing connections are caught, whatever include_outbound_ranges says" },
 	{ .name = "exclude_outbound_ports", .type = KEY_PORTS, AT(intercept, exclude_outbound), RANGE("0", "1000"),
 	  .about = "ports that outgoing connections reach directly" },
+	{ .name = "include_outbound_ranges", .type = KEY_PREFIXES, .flags = KEY_EVERY, AT(intercept, include_ranges),
+	  RANGE("0", "10000"), .def = "*", .about = "addresses to which outgoing connections are caught" },
+	{ .name = "exclude_outbound_ranges", .type = KEY_PREFIXES, AT(intercept, exclude_ranges), RANGE("0", "10000"),
+	  .about = "addresses that outgoing connections reach directly" },
+	{ .name = "exclude_interfaces", .type = KEY_INTERFACES, AT(intercept, exclude_interfaces), RANGE("0", "64"),
+	  .about = "interfaces whose connections, in and out, are left alone" },
+	{ .name = "guest_interfaces", .type = KEY_INTERFACES, AT(intercept, guest_interfaces), RANGE("0", "64"),
+	  .about = "interfaces with virtual machines behind them: what comes in there is outbound" },
+	{ .name = "include_outbound_users", .type = KEY_OWNERS, .flags = KEY_EVERY, AT(intercept, include_users), RANGE("0", "64"),
+	  .def = "*", .about = "users whose connections are caught" },
+	{ .name = "exclude_outbound_users", .type = KEY_OWNERS, AT(intercept, exclude_users), RANGE("0", "64"),
+	  .about = "users whose connections are left alone" },
+	{ .name = "include_outbound_groups", .type = KEY_OWNERS, .flags = KEY_EVERY, AT(intercept, include_groups), RANGE("0", "64"),
+	  .def = "*", .about = "groups whose connections are caught" },
+	{ .name = "exclude_outbound_groups", .type = KEY_OWNERS, AT(intercept, exclude_groups), RANGE("0", "64"),
+	  .about = "groups whose connections are left alone" },
+	{ .name = "exclude_dns", .type = KEY_BOOL, AT(intercept, exclude_dns), .def = "false",
+	  .about = "true: outgoing connections to port 53 are left alone" },
+	{ .name = "drop_invalid", .type = KEY_BOOL, AT(intercept, drop_invalid), .def = "false",
+	  .about = "true: packets that belong to no connection are dropped" },
+	{ .name = "tproxy_mark", .type = KEY_INTEGER, .flags = KEY_START_ONLY, AT(intercept, tproxy_mark), RANGE("1", "2147483647"),
+	  .about = "with tproxy, of packets and sockets, this and the next one; 1337 unless given" },
+	{ .name = "tproxy_route_table", .type = KEY_INTEGER, .flags = KEY_START_ONLY, AT(intercept, tproxy_table),
+	  RANGE("1", "2147483647"), .about = "with tproxy, of routes for what is marked; 133 unless given" },
 	{ .name = "on_exit", .type = KEY_WORD, AT(intercept, on_exit), .words = exits, .def = "bypass",
 	  .about = "when meshd has died and no worker lives: take the rules out, or let connections fail" },
-	LATER("port"), LATER("dns_port"), LATER("exclude_outbound_ranges"), LATER("include_outbound_ranges"),
-	LATER("include_inbound_ports"),
+	LATER("dns_port"),
+	ELSEWHERE("kubevirt_interfaces", "guest_interfaces"), ELSEWHERE("kube_virt_interfaces", "guest_interfaces"),
+	ELSEWHERE("include_outbound_ip_ranges", "include_outbound_ranges"),
+	ELSEWHERE("exclude_outbound_ip_ranges", "exclude_outbound_ranges"), ELSEWHERE("interception_mode", "mode"),
 };
 static const struct key_group intercept_group = GROUP(intercept, intercept_rows);
 
@@ -171,8 +215,8 @@ static const struct key filter_rows[] = {
 static const struct key_group filter_group = GROUP_OF_KINDS(filter, filter_rows, "type");
 
 static const struct key match_rows[] = {
-	{ .name = "destination_port", .type = KEY_INTEGER, AT(chain_match, port), PORT_RANGE,
-	  .about = "original destination port; any unless given" },
+	{ .name = "destination_port", .type = KEY_PORT, AT(chain_match, port), PORT_RANGE,
+	  .about = "original destination port, or a range of them; any unless given" },
 	{ .name = "prefix_ranges", .type = KEY_PREFIXES, AT(chain_match, destinations), RANGE("0", "10000"),
 	  .about = "original destination addresses; any unless given" },
 	{ .name = "source_prefix_ranges", .type = KEY_PREFIXES, AT(chain_match, sources), RANGE("0", "10000"),
@@ -198,7 +242,8 @@ static const struct key listener_rows[] = {
 	{ .name = "name", .type = KEY_TEXT, .flags = KEY_REQUIRED, AT(listener, name), NAME_RANGE, .about = "its name" },
 	{ .name = "address", .type = KEY_IPS, .flags = KEY_REQUIRED, AT(listener, addresses), RANGE("1", "64"),
 	  .about = "where it listens, or which original destinations it takes" },
-	{ .name = "port", .type = KEY_INTEGER, .flags = KEY_REQUIRED, AT(listener, port), PORT_RANGE, .about = "its port" },
+	{ .name = "port", .type = KEY_PORT, .flags = KEY_REQUIRED, AT(listener, port), PORT_RANGE,
+	  .about = "its port; with use_original_dst a range of them, too" },
 	{ .name = "bind_to_port", .type = KEY_BOOL, AT(listener, bind_to_port), .def = "true",
 	  .about = "false: no socket, a virtual listener hands connections over" },
 	{ .name = "traffic_direction", .type = KEY_WORD, AT(listener, direction), .words = directions, .def = "unspecified",
@@ -277,7 +322,7 @@ static const struct key inbound_rows[] = {
 	{ .name = "protocol", .type = KEY_WORD, .flags = KEY_REQUIRED, AT(inbound, protocol), .words = protocols,
 	  .about = "what it speaks there" },
 	{ .name = "endpoint", .type = KEY_ENDPOINT, AT(inbound, endpoint),
-	  .about = "where the application listens; 127.0.0.1 and the port unless given" },
+	  .about = "where the application listens; 127.0.0.1 and the port, with tproxy where the client went, unless given" },
 	{ .name = "idle_timeout", .type = KEY_MILLISECONDS, AT(inbound, idle_timeout_ms), IDLE_RANGE, .def = "1h",
 	  .about = "as of a filter" },
 	{ .name = "connect_timeout", .type = KEY_MILLISECONDS, AT(inbound, connect_timeout_ms), CONNECT_RANGE, .def = "5s",

@@ -138,7 +138,9 @@ static int connect_master(const char *rundir, int *fd_r, struct err *e)
 	if (connect(fd, (const struct sockaddr *)&un, sizeof(un)) == -1) {
 		code = errno;
 		close(fd);
-		return cannot_connect(rundir, CONTROL_SOCKET, code, e);
+		cannot_connect(rundir, CONTROL_SOCKET, code, e);
+		errno = code;
+		return -1;
 	}
 	*fd_r = fd;
 	return 0;

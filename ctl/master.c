@@ -1,4 +1,4 @@
-/* reload, intercept, drain, crashes: what only the master can do. */
+/* reload, drain, crashes: what only the master can do. */
 #include "ctl/master.h"
 
 #include "ctl/client.h"
@@ -60,8 +60,7 @@ static void print_reply(FILE *to, const json_t *r)
 		fprintf(to, "generation %lld\n", (long long)json_number(r, "generation"));
 }
 
-/* Asks and shows what is answered. */
-static int order(struct ctl *c, const struct control_request *q)
+int master_order(struct ctl *c, const struct control_request *q)
 {
 	struct control_reply r;
 	json_t *facts;
@@ -82,21 +81,7 @@ int command_reload(struct ctl *c)
 		return 2;
 	if (ctl_switch(c, "wait", false))
 		q.flags |= CONTROL_WAIT;
-	return order(c, &q);
-}
-
-int command_intercept_apply(struct ctl *c)
-{
-	const struct control_request q = master_request(CONTROL_INTERCEPT_APPLY);
-
-	return order(c, &q);
-}
-
-int command_intercept_clear(struct ctl *c)
-{
-	const struct control_request q = master_request(CONTROL_INTERCEPT_CLEAR);
-
-	return order(c, &q);
+	return master_order(c, &q);
 }
 
 /* ---- drain ---- */
@@ -138,7 +123,7 @@ int command_drain(struct ctl *c)
 	q.span_ms = DRAIN_MS;
 	if (take_scope(c, q.name, sizeof(q.name)) == -1 || ctl_duration(c, "over", DRAIN_MOST_MS, &q.span_ms) == -1)
 		return 2;
-	return order(c, &q);
+	return master_order(c, &q);
 }
 
 /* ---- crashes ---- */

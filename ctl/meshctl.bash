@@ -107,7 +107,7 @@ _meshctl()
 	:-*) _meshctl_answer "$cur" < <(_meshctl_help | grep '^-'; printf '%s\n' --rundir --output --help) ;;
 	*)
 		case ${path[*]} in
-		check) _meshctl_files -f "$cur" ;;
+		check | "intercept plan") _meshctl_files -f "$cur" ;;
 		names) _meshctl_answer "$cur" < <(printf '%s\n' listener chain cluster endpoint) ;;
 		*) _meshctl_answer "$cur" < <(_meshctl_help | grep -v '^-') ;;
 		esac

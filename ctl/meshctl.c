@@ -15,6 +15,13 @@ static const struct flag reload_flags[] = {
 static const struct flag check_flags[] = {
 	{ "I", "FOLDER", "files may be included from here too; may be repeated", true }, { 0 }
 };
+static const struct flag apply_flags[] = {
+	{ "confirm", "TIME", "out again after it, whatever dies, unless confirmed", false },
+	{ "force", NULL, "whatever rules are there already", false }, { 0 }
+};
+static const struct flag clear_flags[] = {
+	{ "force", NULL, "those of a meshd that runs too, and of another network namespace's note", false }, { 0 }
+};
 static const struct flag listener_flags[] = {
 	{ "address", "IP", "listeners at this address", false },
 	{ "port", "PORT", "listeners at this port", false },
@@ -74,9 +81,17 @@ static const struct command connections[] = {
 	{ 0 }
 };
 
+static const struct flag verify_flags[] = {
+	{ "timeout", "TIME", "wait so long at most for a probe (default 5s)", false }, { 0 }
+};
+
 static const struct command intercept[] = {
-	{ "apply", NULL, NULL, command_intercept_apply, NULL, 0, 0, NULL, "put the rules in" },
-	{ "clear", NULL, NULL, command_intercept_clear, NULL, 0, 0, NULL, "take the rules out" },
+	{ "plan", NULL, NULL, command_intercept_plan, "[FILE]", 0, 1, check_flags, "the rules, each with its reason: of a file, or of the running meshd" },
+	{ "apply", NULL, NULL, command_intercept_apply, NULL, 0, 0, apply_flags, "put the rules in" },
+	{ "confirm", NULL, NULL, command_intercept_confirm, NULL, 0, 0, NULL, "rules that were applied with --confirm stay" },
+	{ "status", NULL, NULL, command_intercept_status, NULL, 0, 0, NULL, "whose rules are in, since when, and what they have caught" },
+	{ "verify", NULL, NULL, command_intercept_verify, NULL, 0, 0, verify_flags, "send probes through the rules" },
+	{ "clear", NULL, NULL, command_intercept_clear, NULL, 0, 0, clear_flags, "take the rules out, whoever left them" },
 	{ 0 }
 };
 
@@ -91,6 +106,7 @@ static const struct command commands[] = {
 	{ "drain", NULL, NULL, command_drain, NULL, 0, 0, drain_flags, "end connections, spread over a time" },
 	{ "crashes", NULL, NULL, command_crashes, NULL, 0, 0, NULL, "reports of workers and agents that died" },
 	{ "names", NULL, NULL, command_names, "listener|chain|cluster|endpoint", 1, 1, NULL, "what connections are chosen by" },
+	{ "doctor", NULL, NULL, command_doctor, NULL, 0, 0, NULL, "is this host fit for meshd, and is there anything left over?" },
 	{ "intercept", NULL, intercept, NULL, NULL, 0, 0, NULL, "the rules that catch traffic" },
 	{ "version", NULL, NULL, command_version, NULL, 0, 0, NULL, "of meshctl and of meshd" },
 	{ 0 }

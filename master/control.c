@@ -1,10 +1,9 @@
 /* Answering meshctl: see control.h. */
-#include "master/control.h"
+#include "master/control_client.h"
 
 #include "common/control.h"
 #include "common/log.h"
 #include "common/wire.h"
-#include "master/intercept.h"
 #include "master/listing.h"
 #include "master/master.h"
 #include "master/publish.h"
@@ -20,47 +19,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CLIENTS		   16
 #define REQUEST_MS	   5000		/* from connect to request */
 #define WAIT_DEFAULT_MS	   30000u
 #define WAIT_MOST_MS	   600000u
 #define SPAN_MOST_MS	   86400000u
 #define ACCEPTS_PER_TURN   8
 #define ACCEPT_PAUSE_MS	   200		/* out of descriptors: the socket stays readable, so it is not looked at */
-
-enum client_state {
-	CLIENT_FREE,
-	CLIENT_ASKING,		/* its request is awaited */
-	CLIENT_LOADING,		/* for the load with its ticket */
-	CLIENT_ADOPTING,	/* for all workers to adopt `generation` */
-	CLIENT_RULES,		/* for iptables */
-	CLIENT_LISTING,		/* for the listing with its ticket */
-};
-
-struct client {
-	struct control *k;
-	enum client_state state;
-	struct source socket;
-	struct alarm deadline;
-	bool refused;		/* told when its request is here: one that is still to send would not read the answer */
-	bool wait;
-	uint64_t ticket, generation;
-	unsigned life;		/* counts its uses: rules may be done after their client has gone */
-};
-
-struct control {
-	struct master *m;
-	struct source listener;
-	struct alarm pause;
-	struct client clients[CLIENTS];
-};
-
-/* What iptables was asked for by a client that may be another one by then. */
-struct errand {
-	struct control *k;
-	unsigned client, life;
-	bool apply;
-};
 
 /* ---- clients ---- */
 
@@ -78,7 +42,7 @@ static void free_client(struct client *c)
 		c->k->listener.events = POLLIN;
 }
 
-static void answer(struct client *c, bool ok, const char *text, int report_fd)
+void control_answer(struct client *c, bool ok, const char *text, int report_fd)
 {
 	struct master *m = c->k->m;
 	struct control_reply r = { .magic = CONTROL_MAGIC, .status = ok ? 0 : 1 };
@@ -121,40 +85,6 @@ static void wait_for_workers(struct client *c)
 {
 	c->generation = generation_number(c->k->m->generations);
 	c->state = CLIENT_ADOPTING;
-}
-
-static void rules_done(void *arg, bool ok, const struct err *e)
-{
-	struct errand *r = arg;
-	struct client *c = &r->k->clients[r->client];
-
-	master_set_intercepting(r->k->m);
-	if (!ok)
-		log_error("interception: %s", e->text);
-	if (c->life == r->life && c->state == CLIENT_RULES)
-		answer(c, ok, ok ? (r->apply ? "interception rules are in" : "interception rules are out") : e->text, -1);
-	free(r);
-}
-
-static void start_rules(struct client *c, bool apply)
-{
-	struct control *k = c->k;
-	struct errand *r = malloc(sizeof(*r));
-	struct err e;
-	int started;
-
-	if (r == NULL) {
-		answer(c, false, "out of memory", -1);
-		return;
-	}
-	*r = (struct errand){ k, (unsigned)(c - k->clients), c->life, apply };
-	c->state = CLIENT_RULES;
-	err_set(&e, "out of memory");
-	started = apply ? master_apply_rules(k->m, rules_done, r, &e) : intercept_clear(k->m->intercept, rules_done, r);
-	if (started == -1) {
-		free(r);
-		answer(c, false, e.text, -1);
-	}
 }
 
 static enum image_name_kind kind_of(const char *which, const char **name_r)
@@ -203,7 +133,7 @@ static void close_connections(struct client *c, const struct control_request *q)
 	struct err e;
 
 	if (check_close(m, q, &e) == -1) {
-		answer(c, false, e.text, -1);
+		control_answer(c, false, e.text, -1);
 		return;
 	}
 	if (q->number == 0)
@@ -221,7 +151,7 @@ static void close_connections(struct client *c, const struct control_request *q)
 	}
 	if (used == 0)
 		snprintf(text, sizeof(text), "%u worker%s told", told, told == 1 ? " was" : "s were");
-	answer(c, used == 0, text, -1);
+	control_answer(c, used == 0, text, -1);
 }
 
 static void tell_crashes(struct client *c)
@@ -232,9 +162,9 @@ static void tell_crashes(struct client *c)
 
 	snprintf(text, sizeof(text), "%llu since the start", (unsigned long long)all->count);
 	if (fd == -1 || crashes_print(all, fd) == -1)
-		answer(c, false, "no memory for the reports", -1);
+		control_answer(c, false, "no memory for the reports", -1);
 	else
-		answer(c, true, text, fd);
+		control_answer(c, true, text, fd);
 	if (fd != -1)
 		close(fd);
 }
@@ -245,7 +175,7 @@ static void carry_out(struct client *c, const struct control_request *q)
 	uint32_t ms = q->timeout_ms != 0 ? q->timeout_ms : WAIT_DEFAULT_MS;
 
 	if (master_stopping(m)) {
-		answer(c, false, "meshd is stopping", -1);
+		control_answer(c, false, "meshd is stopping", -1);
 		return;
 	}
 	alarm_set(&m->loop, &c->deadline, ms < WAIT_MOST_MS ? ms : WAIT_MOST_MS);
@@ -256,15 +186,11 @@ static void carry_out(struct client *c, const struct control_request *q)
 		c->ticket = reload_request(m->reload);
 		return;
 	case CONTROL_INTERCEPT_APPLY:
-		if (m->fixed.intercept.mode == INTERCEPT_NONE)
-			answer(c, false, "the configuration sets no rules (intercept.mode)", -1);
-		else if (m->phase != PHASE_RUNNING)
-			answer(c, false, "meshd is not ready yet", -1);
-		else
-			start_rules(c, true);
-		return;
 	case CONTROL_INTERCEPT_CLEAR:
-		start_rules(c, false);
+	case CONTROL_INTERCEPT_CONFIRM:
+	case CONTROL_INTERCEPT_PLAN:
+	case CONTROL_INTERCEPT_STATUS:
+		control_rules(c, q);
 		return;
 	case CONTROL_CONNECTIONS:
 		c->state = CLIENT_LISTING;
@@ -277,7 +203,7 @@ static void carry_out(struct client *c, const struct control_request *q)
 		tell_crashes(c);
 		return;
 	default:
-		answer(c, false, "unknown request", -1);
+		control_answer(c, false, "unknown request", -1);
 	}
 }
 
@@ -295,9 +221,9 @@ static void client_ready(void *arg, short revents)
 	if (r == 0 || c->state != CLIENT_ASKING)
 		free_client(c);		/* gone, or says more than was asked: what it began goes on */
 	else if (c->refused)
-		answer(c, false, "only root and members of admin_group may ask this", -1);
+		control_answer(c, false, "only root and members of admin_group may ask this", -1);
 	else if (r == -1 || q.magic != CONTROL_MAGIC)
-		answer(c, false, "not a request of this version of meshctl", -1);
+		control_answer(c, false, "not a request of this version of meshctl", -1);
 	else
 		carry_out(c, &q);
 }
@@ -313,13 +239,13 @@ static void client_late(void *arg)
 		master_name_slow(m, c->generation, who, sizeof(who));
 		snprintf(text, sizeof(text), "generation %llu is published, not adopted in time by %s",
 		    (unsigned long long)c->generation, who);
-		answer(c, false, text, -1);
+		control_answer(c, false, text, -1);
 		break;
 	case CLIENT_ASKING:
 		free_client(c);
 		break;
 	default:
-		answer(c, false, "not done in time; it goes on", -1);
+		control_answer(c, false, "not done in time; it goes on", -1);
 	}
 }
 
@@ -403,7 +329,7 @@ void control_stop(struct control *k)
 {
 	for (int i = 0; i < CLIENTS; i++) {
 		if (k->clients[i].state > CLIENT_ASKING)
-			answer(&k->clients[i], false, "meshd is stopping", -1);
+			control_answer(&k->clients[i], false, "meshd is stopping", -1);
 	}
 }
 
@@ -419,7 +345,15 @@ void control_loaded(struct control *k, uint64_t ticket, bool ok, const char *tex
 		if (ok && c->wait)
 			wait_for_workers(c);
 		else
-			answer(c, ok, text, report_fd);
+			control_answer(c, ok, text, report_fd);
+	}
+}
+
+void control_refused(struct control *k, const char *text)
+{
+	for (int i = 0; i < CLIENTS; i++) {
+		if (k->clients[i].state == CLIENT_ADOPTING)
+			control_answer(&k->clients[i], false, text, -1);
 	}
 }
 
@@ -433,7 +367,7 @@ void control_settle(struct control *k)
 		if (c->state != CLIENT_ADOPTING || c->generation > master_slowest(k->m) || k->m->rules_generation != 0)
 			continue;
 		snprintf(text, sizeof(text), "generation %llu is adopted by all workers", (unsigned long long)c->generation);
-		answer(c, true, text, -1);
+		control_answer(c, true, text, -1);
 	}
 }
 
@@ -443,6 +377,6 @@ void control_listed(struct control *k, uint64_t ticket, bool ok, const char *tex
 		struct client *c = &k->clients[i];
 
 		if (c->state == CLIENT_LISTING && c->ticket <= ticket)
-			answer(c, ok, text, list_fd);
+			control_answer(c, ok, text, list_fd);
 	}
 }

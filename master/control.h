@@ -19,6 +19,8 @@ void control_stop(struct control *);
 
 /* A load has ended that answers all tickets up to this one.  The report stays the caller's; -1: none. */
 void control_loaded(struct control *, uint64_t ticket, bool ok, const char *text, int report_fd);
+/* All have adopted a generation, and its interception rules could not be put in: who waits is told. */
+void control_refused(struct control *, const char *text);
 /* Workers may have adopted: who waits for that may be answered. */
 void control_settle(struct control *);
 /* A listing has ended that answers all tickets up to this one.  text: what is missing; the list stays the caller's. */

@@ -1,67 +1,19 @@
-/* Running iptables-save and iptables-restore: see intercept.h. */
-#include "master/intercept.h"
+/*
+ * Jobs: see intercept.h.  A job looks at what every iptables of the host says, decides, restores, and, after an apply, looks
+ * again, so that it is known how the rules look when nobody has touched them.
+ */
+#include "master/intercept_inside.h"
 
 #include "common/log.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
-#include <spawn.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#define CHILD_MS     10000		/* iptables waits 5 s for its lock */
-#define OUTPUT_MAX   (64 << 20)
-#define FILE_MAX     (OUTPUT_MAX + (1 << 16))	/* what one that prints on and on can fill of our memory */
+static void ran(void *arg, char *output, bool unusable, const struct err *e);
+static void next_slot(struct intercept *in);
+static void revert(void *arg);
 
-enum job_kind { JOB_APPLY, JOB_RELEASE, JOB_CLEAR };
-
-struct job {
-	enum job_kind kind;
-	bool undoing;			/* an apply that has failed takes out what it had put in */
-	bool retried;			/* somebody changed the table between save and restore */
-	struct rules rules;		/* its ranges are this job's */
-	struct err error;		/* of the apply, while undoing */
-	intercept_done *done;
-	void *arg;
-	struct job *next;
-};
-
-static const struct family {
-	int family;
-	const char *save, *restore, *there;	/* `there`: exists where the kernel has the family */
-} families[] = {
-	{ AF_INET, "iptables-save", "iptables-restore", "/proc/net/dev" },
-	{ AF_INET6, "ip6tables-save", "ip6tables-restore", "/proc/net/if_inet6" },
-};
-#define NFAMILIES (sizeof(families) / sizeof(families[0]))
-
-struct intercept {
-	struct loop *loop;
-	struct job *jobs;		/* the first one runs */
-	size_t family;			/* of the first job */
-	bool restoring;			/* else: saving */
-	pid_t pid;
-	int pidfd, in_fd, out_fd, err_fd;
-	struct source end;
-	struct alarm deadline;
-	bool late;
-	bool applied, present;
-};
-
-static void child_ended(void *arg, short revents);
-static void child_is_late(void *arg);
-static void next_step(struct intercept *in);
-
-struct intercept *intercept_open(struct loop *l, struct err *e)
+struct intercept *intercept_open(struct loop *l, const char *dir, struct err *e)
 {
 	struct intercept *in = calloc(1, sizeof(*in));
 
@@ -70,15 +22,53 @@ struct intercept *intercept_open(struct loop *l, struct err *e)
 		return NULL;
 	}
 	in->loop = l;
-	in->pidfd = in->in_fd = in->out_fd = in->err_fd = -1;
-	in->end = (struct source){ .fd = -1, .events = POLLIN, .ready = child_ended, .arg = in };
-	in->deadline = (struct alarm){ .ring = child_is_late, .arg = in };
+	in->dir = dir;
+	in->run = (struct iptables_run){ .done = ran, .arg = in };
+	in->revert = (struct alarm){ .ring = revert, .arg = in };
+	iptables_init(&in->run, l);
+	intercept_guess(in, GUESS_MARK, GUESS_TABLE);
+	state_read(dir, &in->state);
 	return in;
+}
+
+static void forget_texts(struct intercept *in)
+{
+	for (int f = 0; f < FAMILIES; f++) {
+		for (int v = 0; v < VARIANTS; v++)
+			free(in->texts[f][v]);
+	}
+	memset(in->texts, 0, sizeof(in->texts));
 }
 
 void intercept_close(struct intercept *in)
 {
+	alarm_unset(in->loop, &in->revert);
+	forget_texts(in);
+	scene_forget(&in->scene);
+	rules_free(in->last);
 	free(in);
+}
+
+void intercept_on_revert(struct intercept *in, void (*reverted)(void *arg, bool ok), void *arg)
+{
+	in->reverted = reverted;
+	in->reverted_arg = arg;
+}
+
+void intercept_guess(struct intercept *in, uint32_t mark, uint32_t table)
+{
+	in->guess_mark = mark != 0 ? mark : GUESS_MARK;
+	in->guess_table = table != 0 ? table : GUESS_TABLE;
+}
+
+const struct scene *intercept_scene(const struct intercept *in)
+{
+	return &in->scene;
+}
+
+const struct state *intercept_state(const struct intercept *in)
+{
+	return &in->state;
 }
 
 bool intercept_is_applied(const struct intercept *in)
@@ -88,134 +78,23 @@ bool intercept_is_applied(const struct intercept *in)
 
 bool intercept_is_present(const struct intercept *in)
 {
-	return in->present || in->jobs != NULL;
+	const struct job *j = in->jobs;
+
+	while (j != NULL && j->kind == JOB_LOOK)
+		j = j->next;
+	return in->present || j != NULL;
 }
 
-/* ---- one child ---- */
+/* ---- the end of a job ---- */
 
-static int find_program(const char *name, char *path_r, size_t size)
+/* What is in is this job's from now on. */
+static void keep_rules(struct intercept *in, struct job *j)
 {
-	static const char *const folders[] = { "/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin" };
-
-	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
-		snprintf(path_r, size, "%s/%s", folders[i], name);
-		if (access(path_r, X_OK) == 0)
-			return 0;
-	}
-	errno = ENOENT;
-	return -1;
+	rules_free(in->last);
+	in->last = j->kind == JOB_APPLY ? j->rules : NULL;
+	if (j->kind == JOB_APPLY)
+		j->rules = NULL;
 }
-
-static void close_fds(struct intercept *in)
-{
-	int *fds[] = { &in->pidfd, &in->in_fd, &in->out_fd, &in->err_fd };
-
-	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
-		if (*fds[i] != -1)
-			close(*fds[i]);
-		*fds[i] = -1;
-	}
-}
-
-/* The child's streams are memfds: no pipe that somebody must keep reading. */
-static int open_fds(struct intercept *in, const char *input)
-{
-	size_t n = strlen(input);
-
-	in->in_fd = memfd_create("rules", MFD_CLOEXEC);
-	in->out_fd = memfd_create("rules-out", MFD_CLOEXEC);
-	in->err_fd = memfd_create("rules-err", MFD_CLOEXEC);
-	if (in->in_fd == -1 || in->out_fd == -1 || in->err_fd == -1)
-		return -1;
-	if (write(in->in_fd, input, n) != (ssize_t)n || lseek(in->in_fd, 0, SEEK_SET) == -1)
-		return -1;
-	return 0;
-}
-
-static int spawn(struct intercept *in, const char *path, const char *const argv[])
-{
-	const struct rlimit most = { .rlim_cur = FILE_MAX, .rlim_max = FILE_MAX };
-	const char *const env[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", NULL };
-	posix_spawn_file_actions_t fds;
-	posix_spawnattr_t attr;
-	sigset_t stops, all;
-	int r;
-
-	/* A terminal's second ^C, or a kill of the whole group, must not end what takes the rules out. */
-	sigemptyset(&stops);
-	sigaddset(&stops, SIGINT);
-	sigaddset(&stops, SIGQUIT);
-	sigaddset(&stops, SIGTERM);
-	sigaddset(&stops, SIGHUP);
-	sigfillset(&all);
-	posix_spawn_file_actions_init(&fds);
-	posix_spawnattr_init(&attr);
-	posix_spawn_file_actions_adddup2(&fds, in->in_fd, STDIN_FILENO);
-	posix_spawn_file_actions_adddup2(&fds, in->out_fd, STDOUT_FILENO);
-	posix_spawn_file_actions_adddup2(&fds, in->err_fd, STDERR_FILENO);
-	posix_spawnattr_setsigmask(&attr, &stops);
-	posix_spawnattr_setsigdefault(&attr, &all);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	r = posix_spawn(&in->pid, path, &fds, &attr, (char *const *)(uintptr_t)argv, (char *const *)(uintptr_t)env);
-	posix_spawn_file_actions_destroy(&fds);
-	posix_spawnattr_destroy(&attr);
-	/* It runs already: what it writes from now on counts all the same.  Refused where the limit is lower yet. */
-	if (r == 0)
-		prlimit(in->pid, RLIMIT_FSIZE, &most, NULL);
-	errno = r;
-	return r == 0 ? 0 : -1;
-}
-
-static int start_child(struct intercept *in, const char *name, const char *const argv[], const char *input, struct err *e)
-{
-	char path[64];
-	int saved;
-
-	if (find_program(name, path, sizeof(path)) == -1) {
-		err_set(e, "%s was not found: install it (apt-get install iptables)", name);
-		errno = ENOENT;
-		return -1;
-	}
-	if (open_fds(in, input) == -1 || spawn(in, path, argv) == -1)
-		goto fail;
-	in->pidfd = (int)syscall(SYS_pidfd_open, in->pid, 0);
-	in->end.fd = in->pidfd;
-	if (in->pidfd == -1 || !loop_add(in->loop, &in->end)) {
-		saved = errno;
-		kill(in->pid, SIGKILL);
-		waitpid(in->pid, NULL, 0);
-		errno = saved;
-		goto fail;
-	}
-	in->late = false;
-	alarm_set(in->loop, &in->deadline, CHILD_MS);
-	return 0;
-fail:
-	saved = errno;
-	close_fds(in);
-	err_set(e, "%s: %s", name, strerror(saved));
-	errno = EIO;
-	return -1;
-}
-
-static char *read_memfd(int fd)
-{
-	struct stat st;
-	char *text;
-	ssize_t n;
-
-	if (fstat(fd, &st) == -1 || st.st_size > OUTPUT_MAX || (text = malloc((size_t)st.st_size + 1)) == NULL)
-		return NULL;
-	n = pread(fd, text, (size_t)st.st_size, 0);
-	if (n != st.st_size) {
-		free(text);
-		return NULL;
-	}
-	text[n] = '\0';
-	return text;
-}
-
-/* ---- jobs ---- */
 
 static void end_job(struct intercept *in, bool ok, const struct err *e)
 {
@@ -223,173 +102,242 @@ static void end_job(struct intercept *in, bool ok, const struct err *e)
 	bool more;
 
 	in->jobs = j->next;
-	in->family = 0;
 	more = in->jobs != NULL;
-	if (ok)
+	forget_texts(in);
+	if (ok && j->kind != JOB_LOOK)
 		in->applied = j->kind == JOB_APPLY;
-	if (ok && j->kind != JOB_RELEASE)
+	if (ok && (j->kind == JOB_APPLY || j->kind == JOB_CLEAR)) {
 		in->present = j->kind == JOB_APPLY;
-	free((void *)(uintptr_t)j->rules.exclude_inbound);
+		keep_rules(in, j);
+	}
 	j->done(j->arg, ok, e);
+	if (in->jobs == NULL || more)
+		scene_forget(&in->scene);
+	rules_free(j->rules);
 	free(j);
-	if (more)		/* one that done() has added to an empty list runs already */
-		next_step(in);
+	if (more) {		/* one that done() has added to an empty list runs already */
+		in->step = STEP_LOOK;
+		in->slot = -1;
+		next_slot(in);
+	}
 }
 
-static bool wants_in(const struct job *j)
+/* Begins anew to look. */
+static void look_again(struct intercept *in)
 {
-	return j->kind == JOB_APPLY && !j->undoing;
+	scene_forget(&in->scene);
+	forget_texts(in);
+	in->step = STEP_LOOK;
+	in->slot = -1;
+	next_slot(in);
 }
 
-/* A first apply that fails takes out all of both families, so that nothing is half captured; its own error is what is
- * told.  Where rules are in, they stay: a transaction that failed has changed nothing. */
+/*
+ * An apply that has failed half-way puts back what was in by this process, or else takes out all of both families, so that
+ * nothing is half captured; its own error is what is told.
+ */
 static void fail_job(struct intercept *in, const struct err *e)
 {
 	struct job *j = in->jobs;
 
-	if (!wants_in(j) || in->present) {
-		if (j->undoing)
-			log_error("rules: taking them out again: %s", e->text);
-		end_job(in, false, j->undoing ? &j->error : e);
+	if (j->undoing) {
+		log_error("interception: what was in before cannot be put back: %s", e->text);
+		in->applied = in->present = true;		/* for all that we know */
+		end_job(in, false, &j->error);
+		return;
+	}
+	if (j->kind != JOB_APPLY || in->step == STEP_LOOK) {
+		end_job(in, false, e);
 		return;
 	}
 	j->error = *e;
 	j->undoing = true;
-	in->family = 0;
-	next_step(in);
+	j->retried = false;
+	look_again(in);
 }
 
-static void next_family(struct intercept *in)
+/* ---- done ---- */
+
+static void decide(struct intercept *in)
+{
+	bool begun = false;
+	struct err e;
+	int r = intercept_decide(in, &begun, &e);
+
+	if (r == 0 || begun)
+		in->step = STEP_RESTORE;
+	in->slot = -1;
+	if (r == 0)
+		next_slot(in);
+	else
+		fail_job(in, &e);
+}
+
+static void set_revert(struct intercept *in, uint32_t ms)
+{
+	if (in->state.token == 0)
+		alarm_unset(in->loop, &in->revert);
+	else if (ms != 0)
+		alarm_set(in->loop, &in->revert, ms);
+}
+
+static void applied(struct intercept *in)
 {
 	struct job *j = in->jobs;
+	struct err e;
 
-	if (++in->family < NFAMILIES)
-		next_step(in);
-	else if (j->undoing)
+	in->state.phase = STATE_IN;
+	if (policy_remove(&in->stale, &e) == -1)
+		log_warning("interception: %s", e.text);
+	if (state_write(in->dir, &in->state, &e) == -1)
+		log_warning("interception: %s", e.text);
+	if (j->undoing) {
 		end_job(in, false, &j->error);
-	else
-		end_job(in, true, NULL);
-}
-
-/* IPv6 may be absent, from the kernel or as a program; IPv4 may not, where rules are wanted. */
-static bool may_be_missing(const struct intercept *in)
-{
-	return families[in->family].family == AF_INET6 || !wants_in(in->jobs);
-}
-
-static void save(struct intercept *in)
-{
-	const struct family *f = &families[in->family];
-	const char *const argv[] = { f->save, "-t", "nat", NULL };
-	struct err e;
-
-	if (access(f->there, F_OK) == -1) {
-		if (wants_in(in->jobs))
-			log_notice("this kernel has no IPv6: rules for IPv4 only");
-		next_family(in);
 		return;
 	}
-	if (start_child(in, f->save, argv, "", &e) == 0)
-		return;
-	if (errno != ENOENT || !may_be_missing(in)) {
-		fail_job(in, &e);
-		return;
-	}
-	if (wants_in(in->jobs))
-		log_notice("%s: rules for IPv4 only", e.text);
-	next_family(in);
+	set_revert(in, j->how.confirm_ms);
+	end_job(in, true, NULL);
 }
 
-static void restore(struct intercept *in, const char *saved)
+static void cleared(struct intercept *in)
 {
-	const struct family *f = &families[in->family];
-	const char *const argv[] = { f->restore, "--noflush", "-w", "5", NULL };
 	struct job *j = in->jobs;
-	char *text = NULL;
 	struct err e;
 
-	if (wants_in(j))
-		text = rules_apply_text(&j->rules, f->family, saved);
-	else if ((j->kind == JOB_RELEASE ? rules_release_text : rules_clear_text)(saved, &text) == 0 && text == NULL) {
-		next_family(in);
+	if (policy_remove(&in->state.policy, &e) == -1 || policy_remove(&in->stale, &e) == -1) {
+		fail_job(in, &e);
 		return;
 	}
-	in->restoring = true;
-	if (text == NULL)
-		err_set(&e, "%s: out of memory", f->restore);
-	if (text == NULL || start_child(in, f->restore, argv, text, &e) == -1)
-		fail_job(in, &e);
-	free(text);
+	alarm_unset(in->loop, &in->revert);
+	state_remove(in->dir);
+	state_begin(&in->state);
+	in->state.phase = STATE_NONE;
+	if (!j->undoing) {
+		end_job(in, true, NULL);
+		return;
+	}
+	in->applied = in->present = false;
+	end_job(in, false, &j->error);
 }
 
-static void next_step(struct intercept *in)
+static void released(struct intercept *in)
 {
-	in->restoring = false;
-	save(in);
-}
-
-static void child_is_late(void *arg)
-{
-	struct intercept *in = arg;
-
-	in->late = true;
-	kill(in->pid, SIGKILL);		/* child_ended() goes on */
-}
-
-/* The first line that it wrote: what iptables itself says. */
-static void describe(const struct intercept *in, int status, struct err *e)
-{
-	const char *name = in->restoring ? families[in->family].restore : families[in->family].save;
-	char *text = read_memfd(in->err_fd), *said = text;
-
-	if (said != NULL && strncmp(said, name, strlen(name)) == 0 && strncmp(said + strlen(name), ": ", 2) == 0)
-		said += strlen(name) + 2;
-	if (in->late)
-		err_set(e, "%s: not done within %d s", name, CHILD_MS / 1000);
-	else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXFSZ)
-		err_set(e, "%s: printed too much", name);
-	else if (said != NULL && *said != '\0')
-		err_set(e, "%s: %.*s", name, (int)strcspn(said, "\n"), said);
-	else if (WIFSIGNALED(status))
-		err_set(e, "%s: was killed by signal %d", name, WTERMSIG(status));
-	else
-		err_set(e, "%s: ended with status %d", name, WEXITSTATUS(status));
-	free(text);
-}
-
-static void child_ended(void *arg, short revents)
-{
-	struct intercept *in = arg;
-	bool late = in->late, good = false;
-	char *saved = NULL;
-	int status = -1;
 	struct err e;
 
-	(void)revents;
-	if (waitpid(in->pid, &status, WNOHANG) == 0)
-		return;
-	alarm_unset(in->loop, &in->deadline);
-	loop_remove(in->loop, &in->end);
-	in->end.fd = -1;
-	if (late || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
-		describe(in, status, &e);
-	else if (!in->restoring && (saved = read_memfd(in->out_fd)) == NULL)
-		err_set(&e, "%s: printed too much", families[in->family].save);
-	else
-		good = true;
-	close_fds(in);
-	if (good && in->restoring) {
-		next_family(in);
-	} else if (good) {
-		restore(in, saved);
-	} else if (in->restoring && !late && !in->jobs->retried) {
-		in->jobs->retried = true;
-		next_step(in);
+	if (in->state.phase != STATE_NONE) {
+		in->state.phase = STATE_RELEASED;
+		if (state_write(in->dir, &in->state, &e) == -1)
+			log_warning("interception: %s", e.text);
+	}
+	end_job(in, true, NULL);
+}
+
+static void restored(struct intercept *in)
+{
+	const struct job *j = in->jobs;
+
+	if (intercept_wanted(in) != NULL) {
+		in->step = STEP_VERIFY;
+		in->slot = -1;
+		next_slot(in);
+	} else if (j->kind == JOB_RELEASE) {
+		released(in);
 	} else {
-		fail_job(in, &e);
+		cleared(in);
 	}
-	free(saved);
 }
+
+static void step_done(struct intercept *in)
+{
+	if (in->step == STEP_VERIFY)
+		applied(in);
+	else if (in->step == STEP_RESTORE)
+		restored(in);
+	else if (in->jobs->kind == JOB_LOOK)
+		end_job(in, true, NULL);
+	else
+		decide(in);
+}
+
+/* ---- one program after the other ---- */
+
+static bool is_due(const struct intercept *in, int f, enum variant v)
+{
+	switch (in->step) {
+	case STEP_LOOK:
+		return iptables_family_is_there(f) && iptables_has(v, f);
+	case STEP_RESTORE:
+		return in->texts[f][v] != NULL;
+	default:
+		return in->chosen[f] == v;
+	}
+}
+
+static void next_slot(struct intercept *in)
+{
+	enum iptables_verb verb = in->step == STEP_RESTORE ? IPTABLES_RESTORE : IPTABLES_SAVE;
+	struct err e;
+
+	while (++in->slot < SLOTS) {
+		int f = in->slot / VARIANTS;
+		enum variant v = (enum variant)(in->slot % VARIANTS);
+
+		if (!is_due(in, f, v))
+			continue;
+		if (iptables_start(&in->run, v, f, verb, in->texts[f][v], in->jobs->counters, &e) == 0)
+			return;
+		if (in->step == STEP_VERIFY)
+			continue;
+		fail_job(in, &e);
+		return;
+	}
+	step_done(in);
+}
+
+static void looked(struct intercept *in, int f, enum variant v, char *output, bool unusable, const struct err *e)
+{
+	in->scene.saved[f][v] = output;
+	if (output == NULL && in->scene.why[f].text[0] == '\0')
+		in->scene.why[f] = *e;
+	in->scene.broken[f] |= output == NULL && !unusable;
+	next_slot(in);
+}
+
+static void verified(struct intercept *in, int f, char *output)
+{
+	struct found found;
+
+	found_look(output != NULL ? output : "", &found);
+	in->state.digest[f] = found.digest;
+	free(output);
+	next_slot(in);
+}
+
+static void ran(void *arg, char *output, bool unusable, const struct err *e)
+{
+	struct intercept *in = arg;
+	int f = in->slot / VARIANTS;
+
+	if (in->step == STEP_LOOK) {
+		looked(in, f, (enum variant)(in->slot % VARIANTS), output, unusable, e);
+		return;
+	}
+	if (in->step == STEP_VERIFY) {
+		verified(in, f, output);
+		return;
+	}
+	free(output);
+	if (output != NULL) {
+		next_slot(in);
+	} else if (unusable && !in->jobs->retried) {
+		in->jobs->retried = true;
+		look_again(in);
+	} else {
+		fail_job(in, e);
+	}
+}
+
+/* ---- asking ---- */
 
 static int add_job(struct intercept *in, const struct job *like)
 {
@@ -401,30 +349,18 @@ static int add_job(struct intercept *in, const struct job *like)
 	while (*p != NULL)
 		p = &(*p)->next;
 	*p = j;
-	if (in->jobs == j) {
-		in->family = 0;
-		next_step(in);
-	}
+	if (in->jobs == j)
+		look_again(in);
 	return 0;
 }
 
-int intercept_apply(struct intercept *in, const struct rules *r, intercept_done *done, void *arg)
+int intercept_apply(struct intercept *in, struct rules *r, const struct intercept_how *how, intercept_done *done, void *arg)
 {
-	uint32_t nin = r->exclude_inbound_count, nout = r->exclude_outbound_count;
-	struct image_port_range *ranges = calloc(nin + nout + 1, sizeof(*ranges));
-	struct job j = { .kind = JOB_APPLY, .rules = *r, .done = done, .arg = arg };
+	const struct job j = { .kind = JOB_APPLY, .rules = r, .how = *how, .done = done, .arg = arg };
 
-	if (ranges == NULL)
-		return -1;
-	if (nin > 0)
-		memcpy(ranges, r->exclude_inbound, nin * sizeof(*ranges));
-	if (nout > 0)
-		memcpy(ranges + nin, r->exclude_outbound, nout * sizeof(*ranges));
-	j.rules.exclude_inbound = ranges;
-	j.rules.exclude_outbound = ranges + nin;
 	if (add_job(in, &j) == 0)
 		return 0;
-	free(ranges);
+	rules_free(r);
 	return -1;
 }
 
@@ -435,9 +371,51 @@ int intercept_release(struct intercept *in, intercept_done *done, void *arg)
 	return add_job(in, &j);
 }
 
-int intercept_clear(struct intercept *in, intercept_done *done, void *arg)
+int intercept_clear(struct intercept *in, bool force, intercept_done *done, void *arg)
 {
-	const struct job j = { .kind = JOB_CLEAR, .done = done, .arg = arg };
+	const struct job j = { .kind = JOB_CLEAR, .how = { .force = force }, .done = done, .arg = arg };
 
 	return add_job(in, &j);
+}
+
+int intercept_look(struct intercept *in, bool counters, intercept_done *done, void *arg)
+{
+	const struct job j = { .kind = JOB_LOOK, .counters = counters, .done = done, .arg = arg };
+
+	return add_job(in, &j);
+}
+
+/* ---- what has to be confirmed ---- */
+
+int intercept_confirm(struct intercept *in, struct err *e)
+{
+	struct state s = in->state;
+
+	if (s.token == 0 || s.phase != STATE_IN)
+		return err_set(e, "there are no rules that wait to be confirmed");
+	s.token = s.until = 0;
+	if (state_write(in->dir, &s, e) == -1)
+		return -1;
+	in->state = s;
+	alarm_unset(in->loop, &in->revert);
+	return 0;
+}
+
+static void revert_done(void *arg, bool ok, const struct err *e)
+{
+	struct intercept *in = arg;
+
+	if (!ok)
+		log_error("interception rules that nobody has confirmed are still in: %s", e->text);
+	if (in->reverted != NULL)
+		in->reverted(in->reverted_arg, ok);
+}
+
+static void revert(void *arg)
+{
+	struct intercept *in = arg;
+
+	log_warning("interception rules were not confirmed in time: they go out");
+	if (intercept_clear(in, true, revert_done, in) == -1)
+		revert_done(in, false, &(struct err){ .text = "out of memory" });
 }

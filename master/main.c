@@ -5,6 +5,7 @@
 #include "common/confrun.h"
 #include "common/log.h"
 #include "common/program.h"
+#include "master/direct.h"
 #include "master/master.h"
 #include "master/poststop.h"
 
@@ -25,6 +26,8 @@ static int usage(void)
 {
 	fprintf(stderr, "usage: meshd -c FILE [-I DIR]...\n       meshd -n [-v] -c FILE\n"
 	    "       meshd --post-stop -c FILE [-I DIR]...\n"
+	    "       meshd --intercept plan -c FILE [-I DIR]... [-r RUNDIR]\n"
+	    "       meshd --intercept status|clear [-c FILE] [-I DIR]... [-r RUNDIR] [--force]\n"
 	    "       meshd -V\n");
 	return 2;
 }
@@ -103,7 +106,9 @@ static int add_folder(struct options *o, const char *folder)
 
 /* What is wanted of it, beside running. */
 struct wish {
-	bool check, print, post_stop;
+	bool check, print, post_stop, force;
+	enum direct_verb intercept;
+	const char *rundir;
 };
 
 static int run(const struct options *o)
@@ -127,13 +132,28 @@ static int run(const struct options *o)
 	return master_run(&m);
 }
 
+/* What goes with what. */
+static bool is_sensible(const struct options *o, const struct wish *w)
+{
+	bool alone = w->intercept != DIRECT_NONE;
+
+	if ((w->print && !w->check) || w->check + w->post_stop + alone > 1)
+		return false;
+	if ((w->rundir != NULL && !alone) || (w->force && w->intercept != DIRECT_CLEAR))
+		return false;
+	return o->file != NULL || w->intercept == DIRECT_STATUS || w->intercept == DIRECT_CLEAR;
+}
+
 /* 0 and more: the exit status; -1: there is something to do. */
 static int read_options(int argc, char *argv[], struct options *o, struct wish *w)
 {
-	static const struct option words[] = { { "post-stop", no_argument, NULL, 'p' }, { NULL, 0, NULL, 0 } };
+	static const struct option words[] = {
+		{ "post-stop", no_argument, NULL, 'p' }, { "intercept", required_argument, NULL, 'i' },
+		{ "force", no_argument, NULL, 'f' }, { NULL, 0, NULL, 0 },
+	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "c:I:nvV", words, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "c:I:r:nvV", words, NULL)) != -1) {
 		switch (c) {
 		case 'c':
 			o->file = optarg;
@@ -151,6 +171,16 @@ static int read_options(int argc, char *argv[], struct options *o, struct wish *
 		case 'p':
 			w->post_stop = true;
 			break;
+		case 'i':
+			if ((w->intercept = direct_verb(optarg)) == DIRECT_NONE)
+				return usage();
+			break;
+		case 'f':
+			w->force = true;
+			break;
+		case 'r':
+			w->rundir = optarg;
+			break;
 		case 'V':
 			printf("meshd %s\n", MESHD_VERSION);
 			return 0;
@@ -158,9 +188,7 @@ static int read_options(int argc, char *argv[], struct options *o, struct wish *
 			return usage();
 		}
 	}
-	if (o->file == NULL || optind != argc || (w->print && !w->check) || (w->check && w->post_stop))
-		return usage();
-	return -1;
+	return optind == argc && is_sensible(o, w) ? -1 : usage();
 }
 
 int main(int argc, char *argv[])
@@ -175,9 +203,11 @@ int main(int argc, char *argv[])
 		status = check_only(o.file, w.print);
 	} else if (status == -1) {
 		log_open("meshd");
-		if ((copy = strdup(o.file)) == NULL || add_folder(&o, dirname(copy)) == -1) {
+		if (o.file != NULL && ((copy = strdup(o.file)) == NULL || add_folder(&o, dirname(copy)) == -1)) {
 			log_error("out of memory");
 			status = 1;
+		} else if (w.intercept != DIRECT_NONE) {
+			status = direct(&o, w.intercept, w.rundir, w.force);
 		} else {
 			status = w.post_stop ? post_stop(&o) : run(&o);
 		}

@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "common/program.h"
 #include "master/addresses.h"
+#include "master/captures.h"
 #include "master/control.h"
 #include "master/cpus.h"
 #include "master/intercept.h"
@@ -16,7 +17,6 @@
 #include "master/sockets.h"
 #include "master/sole.h"
 #include "master/spread.h"
-#include "master/strangers.h"
 #include "master/watchdog.h"
 
 #include <errno.h>
@@ -141,7 +141,7 @@ int master_set_up(struct master *m, const struct image *i, struct err *e)
 	m->workers = wanted != 0 && wanted <= LIVE_WORKERS_MAX ? wanted : cpus_usable(LIVE_WORKERS_MAX);
 	if (make_live(m, e) == -1 || make_children(m, e) == -1 || make_sockets(m, e) == -1 ||
 	    (m->listing = listing_open(m, e)) == NULL || (m->watchdog = watchdog_open(m, e)) == NULL ||
-	    (m->addresses = addresses_open(m, e)) == NULL || (m->intercept = intercept_open(&m->loop, e)) == NULL)
+	    (m->addresses = addresses_open(m, e)) == NULL || (m->intercept = captures_open(m, e)) == NULL)
 		return -1;
 	return 0;
 }
@@ -157,70 +157,9 @@ int master_begin(struct master *m, struct err *e)
 	return 0;
 }
 
-/* ---- rules ---- */
-
-static void read_rules(const struct master *m, struct rules *r)
-{
-	const struct image *i = generation_image(m->generations);
-	const struct image_intercept *n = &image_settings(i)->intercept;
-
-	*r = (struct rules){
-		.worker_uid = m->fixed.worker_uid, .agent_uid = m->fixed.agent_uid,
-		.outbound_port = n->outbound_port, .inbound_port = n->inbound_port,
-		.exclude_inbound = image_port_range(i, n->exclude_inbound.first),
-		.exclude_inbound_count = n->exclude_inbound.count,
-		.exclude_outbound = image_port_range(i, n->exclude_outbound.first),
-		.exclude_outbound_count = n->exclude_outbound.count,
-	};
-}
-
-int master_apply_rules(struct master *m, intercept_done *done, void *arg, struct err *e)
-{
-	struct rules r;
-
-	if (strangers_refuse(&m->fixed, e) == -1)
-		return -1;
-	read_rules(m, &r);
-	return intercept_apply(m->intercept, &r, done, arg) == 0 ? 0 : err_set(e, "interception: out of memory");
-}
-
-void master_set_intercepting(struct master *m)
-{
-	live_set(&m->live.head->intercepting, intercept_is_applied(m->intercept));
-}
-
-/* Excluded ports have changed and all workers have adopted that. */
-static void rules_changed(void *arg, bool ok, const struct err *e)
-{
-	struct master *m = arg;
-
-	m->rules_running = false;
-	m->rules_generation = 0;
-	if (!ok)
-		log_error("interception: the rules stay as they were: %s", e->text);
-	else
-		log_notice("interception rules are as generation %llu has them",
-		    (unsigned long long)generation_number(m->generations));
-	if (!master_stopping(m))
-		control_settle(m->control);
-}
-
-static void change_rules(struct master *m)
-{
-	struct err e;
-
-	if (!intercept_is_applied(m->intercept)) {	/* mode none, or an administrator has cleared them */
-		m->rules_generation = 0;
-		return;
-	}
-	m->rules_running = true;
-	if (master_apply_rules(m, rules_changed, m, &e) == -1)
-		rules_changed(m, false, &e);
-}
-
 /* ---- start ---- */
 
-static void run_now(struct master *m)
+void master_run_now(struct master *m)
 {
 	m->phase = PHASE_RUNNING;
 	m->rules_left = false;
@@ -229,19 +168,6 @@ static void run_now(struct master *m)
 	log_notice("ready: %u worker%s%s", m->workers, m->workers == 1 ? "" : "s",
 	    intercept_is_applied(m->intercept) ? ", interception rules are in" : "");
 	notify_ready("running, generation %llu", (unsigned long long)generation_number(m->generations));
-}
-
-static void first_rules_done(void *arg, bool ok, const struct err *e)
-{
-	struct master *m = arg;
-
-	master_set_intercepting(m);
-	if (master_stopping(m))
-		return;
-	if (ok)
-		run_now(m);
-	else
-		master_fail_start(m, e->text);
 }
 
 static void workers_are_ready(struct master *m)
@@ -255,15 +181,7 @@ static void workers_are_ready(struct master *m)
 		master_fail_start(m, e.text);
 		return;
 	}
-	if (m->fixed.intercept.mode != INTERCEPT_NONE) {
-		if (master_apply_rules(m, first_rules_done, m, &e) == -1)
-			master_fail_start(m, e.text);
-	} else if (m->rules_left) {
-		if (intercept_clear(m->intercept, first_rules_done, m) == -1)
-			master_fail_start(m, "interception: out of memory");
-	} else {
-		run_now(m);
-	}
+	master_first_rules(m);
 }
 
 uint64_t master_slowest(const struct master *m)
@@ -303,7 +221,7 @@ void master_settle(struct master *m)
 		return;
 	sockets_settle(m->sockets, slowest);
 	if (m->rules_generation != 0 && slowest >= m->rules_generation && !m->rules_running)
-		change_rules(m);
+		master_change_rules(m);
 	if (m->phase == PHASE_ADOPTING && slowest > 0)
 		workers_are_ready(m);
 	control_settle(m->control);

@@ -51,7 +51,7 @@ struct fixed {
 	uint32_t workers_wanted;	/* as configured: 0 is one for each core */
 	struct image_intercept intercept;	/* what of it only a restart changes; the ranges are of no image */
 	uid_t worker_uid, agent_uid;
-	gid_t admin_gid;
+	gid_t worker_gid, admin_gid;
 };
 
 struct master {
@@ -124,8 +124,16 @@ void master_stop_late(struct master *);		/* its `limit` has rung while it stops 
 /* A worker or the agent has ended. */
 void master_child_ended(struct master *);
 
+/* The agent is there: puts the rules in, where they are to come by themselves, and runs. */
+void master_first_rules(struct master *);
+/* It is ready. */
+void master_run_now(struct master *);
 /* Sets interception as the newest generation has it.  -1: it is not begun, and done is not called; *e says why. */
-int master_apply_rules(struct master *, intercept_done *done, void *arg, struct err *e);
+int master_apply_rules(struct master *, const struct intercept_how *, intercept_done *done, void *arg, struct err *e);
+/* The rules of an image.  NULL: they cannot be had, *e says why. */
+struct rules *master_read_rules(const struct master *, const struct image *, struct err *e);
+/* All workers have adopted a generation that changes rules. */
+void master_change_rules(struct master *);
 void master_set_intercepting(struct master *);
 
 /* The access log.  -1: it cannot be opened. */

@@ -67,7 +67,7 @@ static void cleared(void *arg, bool ok, const struct err *e)
 	*o = (struct outcome){ .over = true, .ok = ok };
 }
 
-static int clear(void)
+static int clear(const char *dir)
 {
 	static struct loop loop;
 	struct outcome o = { .over = false };
@@ -75,7 +75,7 @@ static int clear(void)
 	struct err e;
 
 	loop_init(&loop);
-	if ((in = intercept_open(&loop, &e)) == NULL || intercept_clear(in, cleared, &o) == -1) {
+	if ((in = intercept_open(&loop, dir, &e)) == NULL || intercept_clear(in, true, cleared, &o) == -1) {
 		log_error("interception rules are still in: out of memory");
 		return 1;
 	}
@@ -89,7 +89,7 @@ static int clear(void)
 
 /* ---- while workers serve ---- */
 
-static void wait_and_clear(int alive)
+static void wait_and_clear(int alive, const char *dir)
 {
 	const struct timespec pause = { .tv_nsec = LOOK_MS * 1000000L };
 	struct stat before, now;
@@ -103,10 +103,10 @@ static void wait_and_clear(int alive)
 		    now.st_mtim.tv_nsec != before.st_mtim.tv_nsec)
 			return;
 	}
-	clear();
+	clear(dir);
 }
 
-static int leave_waiting(int alive)
+static int leave_waiting(int alive, const char *dir)
 {
 	log_notice("workers still serve: the interception rules stay until the last has ended");
 	switch (fork()) {
@@ -115,7 +115,7 @@ static int leave_waiting(int alive)
 		return 1;
 	case 0:
 		setsid();
-		wait_and_clear(alive);
+		wait_and_clear(alive, dir);
 		return 0;
 	default:
 		return 0;
@@ -126,6 +126,7 @@ int post_stop(const struct options *o)
 {
 	static struct fixed f;
 	enum image_on_exit on_exit;
+	struct state state;
 	int alive, status;
 
 	read_settings(o, &f, &on_exit);
@@ -134,13 +135,18 @@ int post_stop(const struct options *o)
 		return 1;
 	}
 	alive = rundir_look(f.runtime_dir, &on_exit);
+	state_read(f.runtime_dir, &state);
+	if (state.phase != STATE_NONE && state.token != 0) {
+		log_notice("the interception rules were not confirmed: they are not left in");
+		on_exit = ON_EXIT_BYPASS;
+	}
 	if (on_exit == ON_EXIT_BLOCK) {
 		log_notice("interception rules are left as they are (intercept.on_exit is \"block\"): what they catch fails");
 		status = 0;
 	} else if (alive != -1 && flock(alive, LOCK_EX | LOCK_NB) == -1 && errno == EWOULDBLOCK) {
-		status = leave_waiting(alive);
+		status = leave_waiting(alive, f.runtime_dir);
 	} else {
-		status = clear();
+		status = clear(f.runtime_dir);
 	}
 	if (alive != -1)
 		close(alive);

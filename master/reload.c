@@ -125,59 +125,15 @@ static int set_up(struct master *m, int image_fd, struct err *e)
 	return r;
 }
 
-/* Where each range of interception lies, and in which section. */
-static const struct {
-	size_t offset;
-	enum image_section section;
-} rule_ranges[] = {
-	{ offsetof(struct image_intercept, include_inbound), SECTION_PORTS },
-	{ offsetof(struct image_intercept, exclude_inbound), SECTION_PORTS },
-	{ offsetof(struct image_intercept, include_outbound), SECTION_PORTS },
-	{ offsetof(struct image_intercept, exclude_outbound), SECTION_PORTS },
-	{ offsetof(struct image_intercept, include_ranges), SECTION_PREFIXES },
-	{ offsetof(struct image_intercept, exclude_ranges), SECTION_PREFIXES },
-	{ offsetof(struct image_intercept, exclude_interfaces), SECTION_WORDS },
-	{ offsetof(struct image_intercept, guest_interfaces), SECTION_WORDS },
-	{ offsetof(struct image_intercept, include_users), SECTION_WORDS },
-	{ offsetof(struct image_intercept, exclude_users), SECTION_WORDS },
-	{ offsetof(struct image_intercept, include_groups), SECTION_WORDS },
-	{ offsetof(struct image_intercept, exclude_groups), SECTION_WORDS },
-};
-
-static bool same_words(const struct image *a, uint32_t first_a, const struct image *b, uint32_t first_b, uint32_t n)
+/* The users and groups that it names have to exist. */
+static int check_rules(const struct master *m, const struct image *i, struct err *e)
 {
-	for (uint32_t i = 0; i < n; i++) {
-		if (strcmp(image_text(a, *image_word(a, first_a + i)), image_text(b, *image_word(b, first_b + i))) != 0)
-			return false;
-	}
-	return true;
-}
+	struct rules *r = image_settings(i)->intercept.configured ? master_read_rules(m, i, e) : NULL;
 
-static bool same_range(const struct image *a, const struct image *b, size_t offset, enum image_section s)
-{
-	const struct image_range *x = (const void *)((const char *)&image_settings(a)->intercept + offset);
-	const struct image_range *y = (const void *)((const char *)&image_settings(b)->intercept + offset);
-	size_t size = image_record_size(s);
-
-	if (x->count != y->count || x->count == 0)
-		return x->count == y->count;
-	if (s == SECTION_WORDS)
-		return same_words(a, x->first, b, y->first, x->count);
-	return memcmp((const char *)image_section(a, s) + x->first * size, (const char *)image_section(b, s) + y->first * size,
-	    x->count * size) == 0;
-}
-
-static bool rules_change(const struct image *old, const struct image *new)
-{
-	const struct image_intercept *o = &image_settings(old)->intercept, *n = &image_settings(new)->intercept;
-
-	for (size_t i = 0; i < sizeof(rule_ranges) / sizeof(rule_ranges[0]); i++) {
-		if (!same_range(old, new, rule_ranges[i].offset, rule_ranges[i].section))
-			return true;
-	}
-	return o->exclude_dns != n->exclude_dns || o->drop_invalid != n->drop_invalid ||
-	    o->every_inbound_port != n->every_inbound_port || o->every_outbound_range != n->every_outbound_range ||
-	    o->every_user != n->every_user || o->every_group != n->every_group;
+	if (r == NULL)
+		return image_settings(i)->intercept.configured ? -1 : 0;
+	rules_free(r);
+	return 0;
 }
 
 /* Everything that can fail, in an order in which each step can be taken back. */
@@ -185,12 +141,14 @@ static int publish_draft(struct master *m, struct draft *d, const char *source, 
 {
 	const struct image *old = generation_image(m->generations);
 	const char *path = image_text(&d->image, image_settings(&d->image)->access_log);
-	bool rules = old != NULL && rules_change(old, &d->image), other_log = strcmp(path, m->log_path) != 0;
+	bool rules = old != NULL && rules_differ(old, &d->image), other_log = strcmp(path, m->log_path) != 0;
 	struct sent sent;
 	int log_file = -1;
 
 	if (old != NULL && check_fixed(m, &d->image, e) == -1)
 		return -1;
+	if (check_rules(m, &d->image, e) == -1)
+		return err_prepend(e, "%s", m->options.file);
 	if (other_log && *path != '\0' && (log_file = log_file_open(path, e)) == -1)
 		return err_prepend(e, "%s: access_log", m->options.file);
 	if (sockets_prepare(m->sockets, &d->image, old != NULL, !m->beside_orphans, e) == -1)

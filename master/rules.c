@@ -1,191 +1,195 @@
-/* Rules as text: see rules.h.  The order is Istio's (its OUTPUT chain, rule by rule). */
+/* Out of an image: see rules.h. */
 #include "master/rules.h"
 
-#include <netinet/in.h>
-#include <stdbool.h>
-#include <stdio.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const chains[] = { "MESHD_INBOUND", "MESHD_OUTPUT", "MESHD_REDIRECT", "MESHD_IN_REDIRECT" };
-#define NCHAINS (sizeof(chains) / sizeof(chains[0]))
+/* Lists have one form, so that one loop fills and one frees them. */
+struct list {
+	void *items;
+	uint32_t count;
+};
 
-/* As iptables-save prints them after "-A ". */
-static const char *const jumps[] = { "PREROUTING -p tcp -j MESHD_INBOUND", "OUTPUT -p tcp -j MESHD_OUTPUT" };
-#define NJUMPS (sizeof(jumps) / sizeof(jumps[0]))
+enum list_kind { LIST_PORTS, LIST_PREFIXES, LIST_NAMES, LIST_USERS, LIST_GROUPS };
 
-/* ---- what is there ---- */
+#define LIST(KIND, MEMBER, IMAGE, KEY) { KIND, offsetof(struct rules, MEMBER), offsetof(struct image_intercept, IMAGE), KEY }
+static const struct {
+	enum list_kind kind;
+	size_t to, from;
+	const char *key;
+} lists[] = {
+	LIST(LIST_PORTS, include_inbound, include_inbound, "include_inbound_ports"),
+	LIST(LIST_PORTS, exclude_inbound, exclude_inbound, "exclude_inbound_ports"),
+	LIST(LIST_PORTS, include_outbound, include_outbound, "include_outbound_ports"),
+	LIST(LIST_PORTS, exclude_outbound, exclude_outbound, "exclude_outbound_ports"),
+	LIST(LIST_PREFIXES, include_ranges, include_ranges, "include_outbound_ranges"),
+	LIST(LIST_PREFIXES, exclude_ranges, exclude_ranges, "exclude_outbound_ranges"),
+	LIST(LIST_NAMES, exclude_interfaces, exclude_interfaces, "exclude_interfaces"),
+	LIST(LIST_NAMES, guest_interfaces, guest_interfaces, "guest_interfaces"),
+	LIST(LIST_USERS, include_users, include_users, "include_outbound_users"),
+	LIST(LIST_USERS, exclude_users, exclude_users, "exclude_outbound_users"),
+	LIST(LIST_GROUPS, include_groups, include_groups, "include_outbound_groups"),
+	LIST(LIST_GROUPS, exclude_groups, exclude_groups, "exclude_outbound_groups"),
+};
+#define NLISTS (sizeof(lists) / sizeof(lists[0]))
 
-static const char *next_line(const char *line)
+static struct list *list_of(struct rules *r, size_t which)
 {
-	line = strchr(line, '\n');
-	return line != NULL ? line + 1 : NULL;
+	return (struct list *)(void *)((char *)r + lists[which].to);
 }
 
-static bool is_jump(const char *line, const char *jump)
+static int no_memory(struct err *e)
 {
-	size_t n = strlen(jump);
-
-	line += strncmp(line, "-A ", 3) == 0 ? 3 : 0;
-	return strncmp(line, jump, n) == 0 && line[n + strspn(line + n, " ")] == '\n';
+	return err_set(e, "interception: out of memory");
 }
 
-static unsigned count_jumps(const char *saved, const char *jump)
+static int read_names(struct list *l, const struct image *i, const struct image_range *from, struct err *e)
 {
-	unsigned n = 0;
+	char **names = calloc(from->count + 1, sizeof(*names));
 
-	for (const char *line = saved; line != NULL && *line != '\0'; line = next_line(line))
-		n += line[0] == '-' && is_jump(line, jump);
-	return n;
-}
-
-static bool has_chain(const char *saved, const char *chain)
-{
-	size_t n = strlen(chain);
-
-	for (const char *line = saved; line != NULL && *line != '\0'; line = next_line(line)) {
-		if (line[0] == ':' && strncmp(line + 1, chain, n) == 0 && line[1 + n] == ' ')
-			return true;
+	l->items = names;
+	for (; names != NULL && l->count < from->count; l->count++) {
+		if ((names[l->count] = strdup(image_text(i, *image_word(i, from->first + l->count)))) == NULL)
+			return no_memory(e);
 	}
-	return false;
+	return names != NULL ? 0 : no_memory(e);
 }
 
-/* ---- applying ---- */
+static int read_owners(struct list *l, const struct image *i, const struct image_range *from, size_t which, struct err *e)
+{
+	enum owner_kind kind = lists[which].kind == LIST_USERS ? OWNER_USER : OWNER_GROUP;
+	struct owner *owners;
 
-static void print_excluded(FILE *f, const char *chain, const struct image_port_range *r, uint32_t n)
+	if (from->count > OWNERS_MAX)
+		return err_set(e, "intercept.%s: %u of them: at most %d can be", lists[which].key, from->count, OWNERS_MAX);
+	if ((owners = calloc(from->count + 1, sizeof(*owners))) == NULL)
+		return no_memory(e);
+	l->items = owners;
+	for (; l->count < from->count; l->count++) {
+		const char *word = image_text(i, *image_word(i, from->first + l->count));
+
+		if (owner_find(kind, lists[which].key, word, &owners[l->count], e) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+static int read_records(struct list *l, const void *first, size_t size, uint32_t count, struct err *e)
+{
+	if ((l->items = calloc(count + 1, size)) == NULL)
+		return no_memory(e);
+	if (count > 0)
+		memcpy(l->items, first, count * size);
+	l->count = count;
+	return 0;
+}
+
+static int read_list(struct rules *r, size_t which, const struct image *i, struct err *e)
+{
+	const struct image_range *from = (const void *)((const char *)&image_settings(i)->intercept + lists[which].from);
+	struct list *l = list_of(r, which);
+
+	switch (lists[which].kind) {
+	case LIST_PORTS:
+		return read_records(l, image_port_range(i, from->first), sizeof(struct image_port_range), from->count, e);
+	case LIST_PREFIXES:
+		return read_records(l, image_prefix(i, from->first), sizeof(struct prefix), from->count, e);
+	case LIST_NAMES:
+		return read_names(l, i, from, e);
+	default:
+		return read_owners(l, i, from, which, e);
+	}
+}
+
+static void read_settings(struct rules *r, const struct image_intercept *n, const struct rules_users *who)
+{
+	*r = (struct rules){
+		.mode = n->mode, .iptables = n->iptables,
+		.worker_uid = who->worker_uid, .agent_uid = who->agent_uid, .worker_gid = who->worker_gid,
+		.outbound_port = n->outbound_port, .outbound_last = n->outbound_last, .inbound_port = n->inbound_port,
+		.inbound_sources = n->inbound_sources, .every_inbound_port = n->every_inbound_port,
+		.every_outbound_range = n->every_outbound_range, .every_user = n->every_user, .every_group = n->every_group,
+		.exclude_dns = n->exclude_dns, .drop_invalid = n->drop_invalid, .mark = n->tproxy_mark, .table = n->tproxy_table,
+	};
+}
+
+struct rules *rules_read(const struct image *i, const struct rules_users *who, struct err *e)
+{
+	struct rules *r = calloc(1, sizeof(*r));
+
+	if (r == NULL) {
+		no_memory(e);
+		return NULL;
+	}
+	read_settings(r, &image_settings(i)->intercept, who);
+	for (size_t which = 0; which < NLISTS; which++) {
+		if (read_list(r, which, i, e) == -1) {
+			rules_free(r);
+			return NULL;
+		}
+	}
+	return r;
+}
+
+void rules_free(struct rules *r)
+{
+	if (r == NULL)
+		return;
+	for (size_t which = 0; which < NLISTS; which++) {
+		struct list *l = list_of(r, which);
+
+		for (uint32_t k = 0; lists[which].kind == LIST_NAMES && k < l->count; k++)
+			free(((char **)l->items)[k]);
+		free(l->items);
+	}
+	free(r);
+}
+
+bool rules_catch_inbound(const struct rules *r)
+{
+	return r->every_inbound_port || r->include_inbound.count > 0;
+}
+
+/* ---- two images ---- */
+
+static enum image_section section_of(enum list_kind kind)
+{
+	return kind == LIST_PORTS ? SECTION_PORTS : kind == LIST_PREFIXES ? SECTION_PREFIXES : SECTION_WORDS;
+}
+
+static bool same_words(const struct image *a, uint32_t first_a, const struct image *b, uint32_t first_b, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++) {
-		if (r[i].first == r[i].last)
-			fprintf(f, "-A %s -p tcp --dport %u -j RETURN\n", chain, r[i].first);
-		else
-			fprintf(f, "-A %s -p tcp --dport %u:%u -j RETURN\n", chain, r[i].first, r[i].last);
+		if (strcmp(image_text(a, *image_word(a, first_a + i)), image_text(b, *image_word(b, first_b + i))) != 0)
+			return false;
 	}
+	return true;
 }
 
-static void print_output(FILE *f, const struct rules *r, const char *loopback, const char *app_source)
+static bool same_range(const struct image *a, const struct image *b, size_t offset, enum image_section s)
 {
-	const unsigned worker = r->worker_uid, agent = r->agent_uid;
+	const struct image_range *x = (const void *)((const char *)&image_settings(a)->intercept + offset);
+	const struct image_range *y = (const void *)((const char *)&image_settings(b)->intercept + offset);
+	size_t size = image_record_size(s);
 
-	print_excluded(f, "MESHD_OUTPUT", r->exclude_outbound, r->exclude_outbound_count);
-	/* from the inbound side to the application beside it: never again */
-	fprintf(f, "-A MESHD_OUTPUT -s %s -o lo -j RETURN\n", app_source);
-	/* the agent before the rules of the worker, whose second one would send it on over lo */
-	if (agent != worker)
-		fprintf(f, "-A MESHD_OUTPUT -m owner --uid-owner %u -j RETURN\n", agent);
-	/* an application that calls its own service: the outbound side has chosen this host, the inbound side must see it */
-	fprintf(f, "-A MESHD_OUTPUT ! -d %s -o lo -p tcp -m owner --uid-owner %u -j MESHD_IN_REDIRECT\n", loopback, worker);
-	fprintf(f, "-A MESHD_OUTPUT -o lo -m owner ! --uid-owner %u -j RETURN\n", worker);
-	fprintf(f, "-A MESHD_OUTPUT -m owner --uid-owner %u -j RETURN\n", worker);
-	fprintf(f, "-A MESHD_OUTPUT -d %s -j RETURN\n", loopback);
-	fprintf(f, "-A MESHD_OUTPUT -j MESHD_REDIRECT\n");
+	if (x->count != y->count || x->count == 0)
+		return x->count == y->count;
+	if (s == SECTION_WORDS)
+		return same_words(a, x->first, b, y->first, x->count);
+	return memcmp((const char *)image_section(a, s) + x->first * size, (const char *)image_section(b, s) + y->first * size,
+	    x->count * size) == 0;
 }
 
-/* One jump each.  Where one is, it stays where it is: applying twice equals applying once. */
-static void print_jumps(FILE *f, const char *saved)
+bool rules_differ(const struct image *old, const struct image *new)
 {
-	for (size_t i = 0; i < NJUMPS; i++) {
-		unsigned n = count_jumps(saved, jumps[i]);
+	const struct image_intercept *o = &image_settings(old)->intercept, *n = &image_settings(new)->intercept;
 
-		if (n == 0)
-			fprintf(f, "-A %s\n", jumps[i]);
-		for (; n > 1; n--)
-			fprintf(f, "-D %s\n", jumps[i]);
+	for (size_t i = 0; i < NLISTS; i++) {
+		if (!same_range(old, new, lists[i].from, section_of(lists[i].kind)))
+			return true;
 	}
-}
-
-char *rules_apply_text(const struct rules *r, int family, const char *saved)
-{
-	char *text = NULL;
-	size_t size;
-	FILE *f = open_memstream(&text, &size);
-
-	if (f == NULL)
-		return NULL;
-	fprintf(f, "*nat\n");
-	for (size_t i = 0; i < NCHAINS; i++)
-		fprintf(f, ":%s - [0:0]\n", chains[i]);		/* makes it, or empties it */
-	fprintf(f, "-A MESHD_REDIRECT -p tcp -j REDIRECT --to-ports %u\n", r->outbound_port);
-	fprintf(f, "-A MESHD_IN_REDIRECT -p tcp -j REDIRECT --to-ports %u\n", r->inbound_port);
-	print_excluded(f, "MESHD_INBOUND", r->exclude_inbound, r->exclude_inbound_count);
-	fprintf(f, "-A MESHD_INBOUND -j MESHD_IN_REDIRECT\n");
-	/* IPv6 has no second loopback address; ::1 as the source marks it as well, because an application that goes to
-	 * another address of this host gets that address as its source. */
-	if (family == AF_INET)
-		print_output(f, r, "127.0.0.1/32", "127.0.0.6/32");
-	else
-		print_output(f, r, "::1/128", "::1/128");
-	print_jumps(f, saved);
-	fprintf(f, "COMMIT\n");
-	if (fclose(f) != 0) {
-		free(text);
-		return NULL;
-	}
-	return text;
-}
-
-/* ---- clearing ---- */
-
-static bool any_jump(const char *saved)
-{
-	bool there = false;
-
-	for (size_t i = 0; i < NJUMPS; i++)
-		there |= count_jumps(saved, jumps[i]) > 0;
-	return there;
-}
-
-static bool any_chain(const char *saved)
-{
-	bool there = false;
-
-	for (size_t i = 0; i < NCHAINS; i++)
-		there |= has_chain(saved, chains[i]);
-	return there;
-}
-
-/* All chains are emptied before one goes: they jump to each other. */
-static void print_removal(FILE *f, const char *saved, bool chains_too)
-{
-	fprintf(f, "*nat\n");
-	for (size_t i = 0; i < NJUMPS; i++) {
-		for (unsigned n = count_jumps(saved, jumps[i]); n > 0; n--)
-			fprintf(f, "-D %s\n", jumps[i]);
-	}
-	for (size_t i = 0; chains_too && i < NCHAINS; i++) {
-		if (has_chain(saved, chains[i]))
-			fprintf(f, "-F %s\n", chains[i]);
-	}
-	for (size_t i = 0; chains_too && i < NCHAINS; i++) {
-		if (has_chain(saved, chains[i]))
-			fprintf(f, "-X %s\n", chains[i]);
-	}
-	fprintf(f, "COMMIT\n");
-}
-
-static int removal_text(const char *saved, bool chains_too, char **text_r)
-{
-	size_t size;
-	FILE *f;
-
-	*text_r = NULL;
-	if (!any_jump(saved) && !(chains_too && any_chain(saved)))
-		return 0;
-	if ((f = open_memstream(text_r, &size)) == NULL)
-		return -1;
-	print_removal(f, saved, chains_too);
-	if (fclose(f) == 0)
-		return 0;
-	free(*text_r);
-	*text_r = NULL;
-	return -1;
-}
-
-int rules_release_text(const char *saved, char **text_r)
-{
-	return removal_text(saved, false, text_r);
-}
-
-int rules_clear_text(const char *saved, char **text_r)
-{
-	return removal_text(saved, true, text_r);
+	return o->exclude_dns != n->exclude_dns || o->drop_invalid != n->drop_invalid ||
+	    o->every_inbound_port != n->every_inbound_port || o->every_outbound_range != n->every_outbound_range ||
+	    o->every_user != n->every_user || o->every_group != n->every_group;
 }

@@ -24,7 +24,7 @@
 
 /* ---- names ---- */
 
-static int find_user(const char *key, const char *name, uid_t *uid_r, struct err *e)
+static int find_user(const char *key, const char *name, uid_t *uid_r, gid_t *gid_r, struct err *e)
 {
 	const struct passwd *pw;
 
@@ -36,6 +36,7 @@ static int find_user(const char *key, const char *name, uid_t *uid_r, struct err
 	if (pw->pw_uid == 0)
 		return err_set(e, "%s: \"%s\" is root: it has to be a user of its own", key, name);
 	*uid_r = pw->pw_uid;
+	*gid_r = pw->pw_gid;
 	return 0;
 }
 
@@ -59,6 +60,7 @@ static int keep(char *to, size_t size, const char *key, const char *text, struct
 int fixed_read(struct fixed *f, const struct image *i, struct err *e)
 {
 	const struct image_settings *s = image_settings(i);
+	gid_t agent_gid;
 
 	if (keep(f->user, sizeof(f->user), "user", image_text(i, s->user), e) == -1 ||
 	    keep(f->agent_user, sizeof(f->agent_user), "agent_user", image_text(i, s->agent_user), e) == -1 ||
@@ -67,8 +69,8 @@ int fixed_read(struct fixed *f, const struct image *i, struct err *e)
 		return -1;
 	f->workers_wanted = s->workers;
 	f->intercept = s->intercept;
-	if (find_user("user", f->user, &f->worker_uid, e) == -1 ||
-	    find_user("agent_user", f->agent_user, &f->agent_uid, e) == -1)
+	if (find_user("user", f->user, &f->worker_uid, &f->worker_gid, e) == -1 ||
+	    find_user("agent_user", f->agent_user, &f->agent_uid, &agent_gid, e) == -1)
 		return -1;
 	return find_group(f->admin_group, &f->admin_gid, e);
 }

@@ -34,6 +34,13 @@ static int holder(struct ucred *who)
 	return r;
 }
 
+pid_t sole_holder(void)
+{
+	struct ucred who;
+
+	return holder(&who) == 0 && who.uid == 0 ? who.pid : 0;
+}
+
 int sole_claim(int *fd_r, struct err *e)
 {
 	struct sockaddr_un un;

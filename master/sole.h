@@ -7,6 +7,10 @@
 
 #include "common/err.h"
 
+#include <sys/types.h>
+
 /* The claim, CLOEXEC: never handed to a child.  -1: another root's meshd has it; *e names its pid.  A name that some other
  * user holds is no claim: *fd_r is -1 then, and the start goes on. */
 int sole_claim(int *fd_r, struct err *e);
+/* The root's process that has it; 0: none. */
+pid_t sole_holder(void);

@@ -64,7 +64,7 @@ static void clear(struct master *m)
 	alarm_unset(&m->loop, &m->limit);
 	if (!has_rules(m))
 		write_last_lines(m);
-	else if (intercept_clear(m->intercept, rules_are_out, m) == -1)
+	else if (intercept_clear(m->intercept, true, rules_are_out, m) == -1)
 		rules_are_out(m, false, &(struct err){ .text = "out of memory" });
 }
 

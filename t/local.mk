@@ -29,7 +29,8 @@ unit_agent_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) $(JANSSON_CFLAGS) -Wno-shad
 unit_agent_LDADD = agent/libagent.a conf/libconf.a common/libcommon.a $(CRITERION_LIBS) $(MICROHTTPD_LIBS) $(JANSSON_LIBS) $(PCRE2_LIBS) \
 	$(LIBCONFIG_LIBS) $(CRYPTO_LIBS)
 unit_conf_SOURCES = %D%/unit/conf/try.c %D%/unit/conf/try.h \
-	%D%/unit/conf/big.c %D%/unit/conf/check.c %D%/unit/conf/confrun.c %D%/unit/conf/http.c %D%/unit/conf/image.c %D%/unit/conf/keys.c %D%/unit/conf/samples.c \
+	%D%/unit/conf/big.c %D%/unit/conf/check.c %D%/unit/conf/confrun.c %D%/unit/conf/http.c %D%/unit/conf/image.c %D%/unit/conf/intercept.c \
+	%D%/unit/conf/keys.c %D%/unit/conf/samples.c \
 	%D%/unit/conf/source.c %D%/unit/conf/turns.c
 unit_conf_CPPFLAGS = $(AM_CPPFLAGS) -DTEST_SRCDIR='"$(abs_top_srcdir)"'
 unit_conf_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) -Wno-shadow
@@ -38,13 +39,13 @@ unit_conf_LDADD = conf/libconf.a common/libcommon.a $(CRITERION_LIBS) $(LIBCONFI
 check_PROGRAMS += confined
 confined_SOURCES = %D%/unit/conf/confined.c
 confined_LDADD = conf/libconf.a common/libcommon.a $(SECCOMP_LIBS)
-unit_ctl_SOURCES = %D%/unit/ctl/completion.c %D%/unit/ctl/connections.c %D%/unit/ctl/fake.c %D%/unit/ctl/fake.h \
+unit_ctl_SOURCES = %D%/unit/ctl/caught.c %D%/unit/ctl/completion.c %D%/unit/ctl/connections.c %D%/unit/ctl/fake.c %D%/unit/ctl/fake.h \
 	%D%/unit/ctl/forms.c %D%/unit/ctl/meshctl.c %D%/unit/ctl/name.c %D%/unit/ctl/reload.c %D%/unit/ctl/routes.c %D%/unit/ctl/table.c %D%/unit/ctl/words.c \
 	%D%/unit/agent/fixture.c %D%/unit/agent/fixture.h
 unit_ctl_CPPFLAGS = $(AM_CPPFLAGS) -DTEST_SRCDIR='"$(abs_top_srcdir)"'
 unit_ctl_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) $(JANSSON_CFLAGS) -Wno-shadow
 unit_ctl_LDADD = ctl/libctl.a common/libcommon.a $(CRITERION_LIBS) $(JANSSON_LIBS) $(CURL_LIBS)
-unit_master_SOURCES = %D%/unit/master/cpus.c %D%/unit/master/crashes.c %D%/unit/master/publish.c %D%/unit/master/rollback.c %D%/unit/master/rules.c \
+unit_master_SOURCES = %D%/unit/master/cpus.c %D%/unit/master/crashes.c %D%/unit/master/found.c %D%/unit/master/publish.c %D%/unit/master/rollback.c %D%/unit/master/rules.c \
 	%D%/unit/master/sample.c %D%/unit/master/sample.h %D%/unit/master/sockets.c %D%/unit/master/strangers.c
 unit_master_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) -Wno-shadow
 unit_master_LDADD = master/libmaster.a common/libcommon.a $(CRITERION_LIBS) $(SYSTEMD_LIBS)
@@ -99,9 +100,11 @@ EXTRA_DIST += %D%/flow/test_conf.py
 EXTRA_DIST += %D%/flow/test_confine.py
 EXTRA_DIST += %D%/flow/test_crashes.py
 EXTRA_DIST += %D%/flow/test_death.py
+EXTRA_DIST += %D%/flow/test_doctor.py
 EXTRA_DIST += %D%/flow/test_drain.py
 EXTRA_DIST += %D%/flow/test_faults.py
 EXTRA_DIST += %D%/flow/test_http.py
+EXTRA_DIST += %D%/flow/test_intercept_life.py
 EXTRA_DIST += %D%/flow/test_lifecycle.py
 EXTRA_DIST += %D%/flow/test_limits.py
 EXTRA_DIST += %D%/flow/test_many.py
@@ -114,6 +117,7 @@ EXTRA_DIST += %D%/flow/test_shortage.py
 EXTRA_DIST += %D%/flow/test_storm.py
 EXTRA_DIST += %D%/flow/test_systemd.py
 EXTRA_DIST += %D%/flow/test_tunnel.py
+EXTRA_DIST += %D%/flow/test_verify.py
 
 check-local: $(check_PROGRAMS) meshd
 	srcdir=$(abs_top_srcdir) sh $(top_srcdir)/t/run-unit $(UNIT_TESTS) $(abs_top_srcdir)/t/include-rule.sh \

@@ -224,30 +224,31 @@ def test_mode_none_listens_and_leaves_the_rules_to_others(net, start):
 
 @pytest.mark.parametrize("flavour", ["nft", "legacy"])
 def test_both_kinds_of_iptables(net, start, flavour):
-    """meshd trusts no PATH: in a mount namespace of its own it finds the other kind where it looks first."""
+    """Rules of somebody else in legacy tables make it legacy, as Istio has it; else it is nft."""
     a, b = net.host("a"), net.host("b")
-    folder = a.tmp / "bin"
-    folder.mkdir()
-    for name in "iptables-save", "ip6tables-save", "iptables-restore", "ip6tables-restore":
-        (folder / name).symlink_to(f"/usr/sbin/xtables-{flavour}-multi")
-    start(a, caller(b), wrapper=["unshare", "-m", "sh", "-ec", f'mount --bind {folder} /usr/local/sbin; exec "$@"', "sh"])
-    for tool in "iptables-save", "ip6tables-save":
-        saved = a.must(folder / tool)
-        assert "MESHD_OUTPUT" in saved and ("nf_tables" in saved) == (flavour == "nft")
+    tools = f"iptables-{flavour}-save", f"ip6tables-{flavour}-save"
+    if flavour == "legacy":
+        for tool in "iptables-legacy", "ip6tables-legacy":
+            a.must(tool, "-A", "INPUT", "-p", "udp", "--dport", "9", "-j", "DROP")
+    start(a, caller(b))
+    for tool in tools:
+        assert "MESHD_OUTPUT" in a.must(tool)
+    for tool in "iptables-nft-save", "ip6tables-nft-save", "iptables-legacy-save", "ip6tables-legacy-save":
+        assert tool in tools or "MESHD_" not in a.must(tool)
     small = dict(send="64k", expect="64k")
     for version in 4, 6:
         move(a, b, (address("mover", version), 7000), (b.ip[version], 7000), small, small)
     start.stop_all()
-    for tool in "iptables-save", "ip6tables-save":
-        assert "MESHD_" not in a.must(folder / tool)
+    for tool in tools:
+        assert "MESHD_" not in a.must(tool)
 
 
 def test_iptables_that_prints_on_and_on(host):
     folder = host.tmp / "bin"
     folder.mkdir()
-    (folder / "iptables-save").write_text("#!/bin/sh\nexec yes\n")
-    (folder / "iptables-save").chmod(0o755)
-    fails_to_start(host, "", "iptables-save: printed too much",
+    (folder / "iptables-nft-save").write_text("#!/bin/sh\nexec yes\n")
+    (folder / "iptables-nft-save").chmod(0o755)
+    fails_to_start(host, "", "iptables-nft-save: printed too much",
                    wrapper=["unshare", "-m", "sh", "-ec", f'mount --bind {folder} /usr/local/sbin; exec "$@"', "sh"])
 
 

@@ -311,6 +311,28 @@ Test(answers, names_are_those_of_live)
 	json_decref(j);
 }
 
+Test(answers, settings_are_in_the_words_of_the_manual)
+{
+	json_t *j = document("/meshd/settings"), *i = json_object_get(j, "intercept");
+
+	expect_json(AT(j, "user"), "\"nobody\"");
+	expect_json(AT(j, "max_connections"), "5000");
+	expect_json(AT(j, "outbound_traffic_policy"), "\"ALLOW_ANY\"");
+	expect_json(AT(j, "listeners"), "[{\"name\": \"198.51.100.9_3306\", \"direction\": \"outbound\", \"binds\": [], \"tcp_backlog_size\": 1024},"
+	    "{\"name\": \"virtualOutbound\", \"direction\": \"outbound\", \"binds\": [\"0.0.0.0:15001\", \"[::]:15001\"],"
+	    "\"tcp_backlog_size\": 1024}]");
+	expect_json(AT(i, "mode"), "\"redirect\"");
+	expect_json(AT(i, "in"), "true");
+	expect_json(AT(i, "include_inbound_ports"), "\"*\"");
+	expect_json(AT(i, "exclude_inbound_ports"), "[]");
+	expect_json(AT(i, "exclude_outbound_ports"), "[\"22\", \"8000-8010\"]");
+	expect_json(AT(i, "exclude_outbound_ranges"), "[\"192.0.2.0/24\"]");
+	expect_json(AT(i, "exclude_interfaces"), "[\"eth1\"]");
+	expect_json(AT(i, "exclude_outbound_users"), "[\"1000-1999\"]");
+	expect_json(AT(i, "include_outbound_groups"), "\"*\"");
+	json_decref(j);
+}
+
 /* ---- status ---- */
 
 struct load_case {

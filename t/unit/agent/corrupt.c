@@ -46,8 +46,8 @@ static uint32_t draw(void)
 static void ask_all(void)
 {
 	static const char *const paths[] = {
-		"/clusters", "/config_dump", "/meshd/generations", "/meshd/names", "/meshd/status", "/meshd/version", "/ready",
-		"/server_info", "/stats",
+		"/clusters", "/config_dump", "/meshd/generations", "/meshd/names", "/meshd/settings", "/meshd/status",
+		"/meshd/version", "/ready", "/server_info", "/stats",
 	};
 	const struct query q = { .json = draw() % 2 };
 

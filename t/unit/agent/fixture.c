@@ -119,6 +119,19 @@ static void put_chains(struct build *b)
 	put(b, SECTION_TARGETS, targets, 4);
 }
 
+/* What settings.intercept names: ports 0 and 1, prefix 0, words 0 and 1. */
+static void put_interception(struct build *b)
+{
+	const struct image_port_range ports[] = { { 22, 22 }, { 8000, 8010 } };
+	const uint32_t words[] = { put_text(b, "eth1"), put_text(b, "1000-1999") };
+	struct prefix prefix;
+
+	cr_assert_eq(prefix_parse("192.0.2.0/24", &prefix), 0);
+	put(b, SECTION_PORTS, ports, 2);
+	put(b, SECTION_PREFIXES, &prefix, 1);
+	put(b, SECTION_WORDS, words, 2);
+}
+
 static void put_clusters(struct build *b)
 {
 	const struct image_cluster clusters[] = {
@@ -138,9 +151,7 @@ static void put_clusters(struct build *b)
 	put(b, SECTION_CLUSTERS, clusters, 3);
 	put(b, SECTION_ENDPOINTS, endpoints, 2);
 	put(b, SECTION_TURNS, turns, 4);
-	put(b, SECTION_PORTS, "", 0);
-	put(b, SECTION_PREFIXES, "", 0);
-	put(b, SECTION_WORDS, "", 0);
+	put_interception(b);
 	put(b, SECTION_ADDRESSES, "", 0);
 }
 
@@ -187,7 +198,9 @@ int fixture_image_orphan(unsigned drain_time_ms, unsigned orphan_timeout_ms)
 		.node_id = put_text(b, "node-1"), .user = put_text(b, "nobody"), .agent_user = put_text(b, "nobody"),
 		.drain_time_ms = drain_time_ms, .orphan_timeout_ms = orphan_timeout_ms, .max_connections = 5000,
 		.intercept = { .configured = 1, .mode = INTERCEPT_REDIRECT, .outbound_port = 15001, .outbound_last = 15001,
-		    .inbound_port = 15006, .inbound_listener = IMAGE_NONE, .inbound_sources = 1 },
+		    .inbound_port = 15006, .inbound_listener = IMAGE_NONE, .inbound_sources = 1, .every_inbound_port = 1,
+		    .every_outbound_range = 1, .every_user = 1, .every_group = 1, .exclude_outbound = { 0, 2 },
+		    .exclude_ranges = { 0, 1 }, .exclude_interfaces = { 0, 1 }, .exclude_users = { 1, 1 } },
 	};
 	put_listeners(b);
 	put_chains(b);

@@ -45,6 +45,8 @@ static const struct {
 	  "m.conf:4: inbound[1].port: 80 is already the port of inbound[0] (m.conf:3)\n" },
 	{ "intercept = { };\ninbound = (\n{ port = 15006; protocol = \"tcp\"; } );",
 	  "m.conf:3: inbound[0].port: 15006 is already the inbound_port of intercept (m.conf:1)\n" },
+	{ "intercept = { port = 8090; };\ninbound = (\n{ port = 8090; protocol = \"tcp\"; } );",
+	  "m.conf:3: inbound[0].port: 8090 is already the port of intercept (m.conf:1)\n" },
 	/* one address, two listeners */
 	{ CLUSTER_C "listeners = (\n" LISTENER("a", "192.0.2.1", "1", "") ",\n" LISTENER("b", "192.0.2.1", "1", "") ");",
 	  "m.conf:4: listeners[1]: 192.0.2.1:1 is already bound by listeners[0] (m.conf:3)\n" },
@@ -53,7 +55,13 @@ static const struct {
 	  "m.conf:5: listeners[1]: 192.0.2.1:1 is already the destination of listeners[0] (m.conf:4)\n" },
 	{ CLUSTER_C "listeners = (\n" LISTENER("a", "::", "15001", "") ");\nintercept = { };",
 	  "m.conf:4: intercept: [::]:15001 is already bound by listeners[0] (m.conf:3)\n" },
+	{ CLUSTER_C "listeners = (\n" LISTENER("a", "0.0.0.0", "15016", "") ");\nintercept = {\noutbound_port = \"15010-15016\"; };",
+	  "m.conf:4: intercept: 0.0.0.0:15016 is already bound by listeners[0] (m.conf:3)\n" },
 	/* chains */
+	{ CLUSTER_C "listeners = ( { name = \"l\"; address = \"192.0.2.1\"; port = 1; filter_chains = (\n"
+	  "{ filter_chain_match = { destination_port = \"80-89\"; }; " TCP("c") "},\n"
+	  "{ filter_chain_match = { destination_port = 85; }; " TCP("c") "} ); } );",
+	  "m.conf:4: listeners[0].filter_chains[1]: selects the same connections as listeners[0].filter_chains[0] (m.conf:3)\n" },
 	{ CLUSTER_C "listeners = ( { name = \"l\"; address = \"192.0.2.1\"; port = 1; filter_chains = (\n{ name = \"a\"; " TCP("c") "},\n"
 	  "{ name = \"b\"; filter_chain_match = { }; " TCP("c") "} ); } );",
 	  "m.conf:4: listeners[0].filter_chains[1]: selects the same connections as listeners[0].filter_chains[0] (m.conf:3)\n" },
@@ -101,6 +109,23 @@ static const struct {
 	{ CLUSTER_C "intercept = { };\nlisteners = (\n" LISTENER("l", "192.0.2.1", "1",
 	  "use_original_dst = true; traffic_direction = \"inbound\"; bind_to_port = false; ") ");",
 	  "m.conf:4: listeners[0].bind_to_port: a listener with use_original_dst must bind\n" },
+	{ CLUSTER_C "intercept = { port = 8090; };\nlisteners = (\n" LISTENER("l", "192.0.2.1", "1",
+	  "use_original_dst = true; traffic_direction = \"inbound\"; bind_to_port = false; ") ");",
+	  "m.conf:4: listeners[0].bind_to_port: a listener with use_original_dst must bind\n" },
+	{ CLUSTER_C "intercept = { port = 8090; };\nlisteners = (\n" LISTENER("virtualOutbound", "192.0.2.1", "8090",
+	  "use_original_dst = true; traffic_direction = \"outbound\"; bind_to_port = false; ") ");",
+	  "m.conf:4: listeners[0]: the listener \"virtualOutbound\" that intercept needs must have use_original_dst = true, "
+	  "traffic_direction = \"outbound\", port = 8090\n"
+	  "m.conf:4: listeners[0].bind_to_port: a listener with use_original_dst must bind\n" },
+	{ CLUSTER_C "intercept = { port = 8090; };\nlisteners = (\n" LISTENER("virtualInbound", "0.0.0.0", "8090",
+	  "use_original_dst = true; traffic_direction = \"inbound\"; ") ");",
+	  "m.conf:4: listeners[0]: the listener \"virtualInbound\" that intercept needs must have use_original_dst = true, "
+	  "traffic_direction = \"inbound\", port = 8090, bind_to_port = false\n"
+	  "m.conf:4: listeners[0]: 0.0.0.0:8090 is already bound by intercept (m.conf:2)\n" },
+	{ CLUSTER_C "intercept = { outbound_port = \"15001-15004\"; };\nlisteners = (\n" LISTENER("virtualOutbound", "0.0.0.0",
+	  "\"15001-15003\"", "use_original_dst = true; traffic_direction = \"outbound\"; ") ");",
+	  "m.conf:4: listeners[0]: the listener \"virtualOutbound\" that intercept needs must have use_original_dst = true, "
+	  "traffic_direction = \"outbound\", port = \"15001-15004\"\n" },
 	{ CLUSTER_C "listeners = (\n" LISTENER("a/b", "192.0.2.1", "1", "") ");",
 	  "m.conf:3: listeners[0].name: must not have a \"/\": it stands between a listener and its chain\n" },
 	{ CLUSTER_C "listeners = (\n" LISTENER("l", "192.0.2.1", "1", "bind_to_port = false; ") ");",
@@ -109,9 +134,33 @@ static const struct {
 	  "m.conf:1: inbound: nothing would reach this without intercept = { }\n"
 	  "m.conf:2: services: nothing would reach this without intercept = { }\n" },
 	{ "intercept = {\noutbound_port = 15006; };",
-	  "m.conf:2: intercept.outbound_port: one port for both directions is not supported yet\n" },
+	  "m.conf:2: intercept.outbound_port: one port for both directions is written as port = 15006\n" },
 	{ "intercept = {\ninbound_port = 15001; };",
-	  "m.conf:2: intercept.inbound_port: one port for both directions is not supported yet\n" },
+	  "m.conf:2: intercept.inbound_port: one port for both directions is written as port = 15001\n" },
+	{ "intercept = {\noutbound_port = \"15001-15010\"; };",
+	  "m.conf:2: intercept.outbound_port: 15006 is in outbound_port and inbound_port: each direction needs its own\n" },
+	{ "intercept = { port = 8090;\noutbound_port = 15001;\ninbound_port = 15006; };",
+	  "m.conf:2: intercept.outbound_port: cannot be with port, which is one for both directions\n"
+	  "m.conf:3: intercept.inbound_port: cannot be with port, which is one for both directions\n" },
+	{ "intercept = { mode = \"tproxy\";\nport = 8090; };",
+	  "m.conf:2: intercept.port: cannot be with mode = \"tproxy\", where each direction needs its own: outbound_port, inbound_port\n" },
+	{ "intercept = {\ntproxy_mark = 1337;\ntproxy_route_table = 133; };",
+	  "m.conf:2: intercept.tproxy_mark: is of mode = \"tproxy\" only\n"
+	  "m.conf:3: intercept.tproxy_route_table: is of mode = \"tproxy\" only\n" },
+	{ "intercept = { mode = \"tproxy\";\ntproxy_route_table = 253; };",
+	  "m.conf:2: intercept.tproxy_route_table: 253 to 255 are the system's own (default, main, local)\n" },
+	{ "intercept = { mode = \"tproxy\";\ntproxy_route_table = 255; };",
+	  "m.conf:2: intercept.tproxy_route_table: 253 to 255 are the system's own (default, main, local)\n" },
+	{ "intercept = { include_inbound_ports = [ 80 ];\nexclude_inbound_ports = [ 81 ]; };",
+	  "m.conf:2: intercept.exclude_inbound_ports: cannot be with a list of include_inbound_ports: other ports are not caught anyway\n" },
+	{ "intercept = { include_inbound_ports = [ ];\nexclude_inbound_ports = [ 81 ]; };",
+	  "m.conf:2: intercept.exclude_inbound_ports: cannot be with a list of include_inbound_ports: other ports are not caught anyway\n" },
+	{ "intercept = { exclude_interfaces = [ \"tap0\", \"tap1\" ];\nguest_interfaces = [ \"tap2\",\n\"tap1\" ]; };",
+	  "m.conf:3: intercept.guest_interfaces[1]: \"tap1\" is in exclude_interfaces, too\n" },
+	/* what could not be read has no further consequence */
+	{ "intercept = {\nport = 0; outbound_port = 80; };", "m.conf:2: intercept.port: 0 is out of range (1 to 65535)\n" },
+	{ "intercept = {\nmode = \"tprox\"; tproxy_mark = 7; };",
+	  "m.conf:2: intercept.mode: \"tprox\" is not one of \"redirect\", \"tproxy\", \"none\" (did you mean \"tproxy\"?)\n" },
 	{ "user = \"a\";\nagent_user = \"a\";", "m.conf:2: agent_user: workers and the agent must not be one user\n" },
 	/* names of ours that do not fit */
 	{ CLUSTER_C "intercept = { };\nlisteners = (\n" LISTENER("virtualOutbound", "0.0.0.0", "15009",
@@ -165,6 +214,16 @@ static const char *const good[] = {
 	"intercept = { }; services = ( { name = \"a\"; port = 80; protocol = \"HTTP\"; addresses = [ \"192.0.2.1\" ]; endpoints = [ ]; },"
 	"{ name = \"b\"; port = 80; protocol = \"auto\"; addresses = [ \"192.0.2.2\" ]; endpoints = [ ]; },"
 	"{ name = \"c\"; port = 80; protocol = \"http\"; endpoints = [ ]; } );",
+	/* virtual ports of all forms, and the same as the service's */
+	"intercept = { port = 8090; }; inbound = ( { port = 80; protocol = \"tcp\"; } ); services = ( { name = \"s\"; port = 8090;"
+	"protocol = \"tcp\"; endpoints = [ ]; } );",
+	"intercept = { mode = \"none\"; port = 8090; };",
+	"intercept = { outbound_port = \"15007-15070\"; };",
+	"intercept = { mode = \"tproxy\"; tproxy_mark = 2147483647; tproxy_route_table = 252; };"
+	"inbound = ( { port = 80; protocol = \"tcp\"; }, { port = 81; protocol = \"tcp\"; endpoint = \"192.0.2.1:82\"; } );",
+	CLUSTER_C "listeners = (" LISTENER("l", "192.0.2.1", "\"8000-8063\"", "use_original_dst = true; traffic_direction = \"outbound\"; ") ");",
+	/* one port of a virtual listener, the destination of another; an interface is a guest's, another is left alone */
+	"intercept = { exclude_interfaces = [ \"eth1\" ]; guest_interfaces = [ \"eth+\" ]; exclude_inbound_ports = [ ]; include_inbound_ports = [ ]; };",
 	/* a chain for each family and port, sorted whatever their order is */
 	CLUSTER_C "listeners = ( { name = \"l\"; address = [ \"::\", \"0.0.0.0\" ]; port = 1; filter_chains = ("
 	"{ " TCP("c") "}, { filter_chain_match = { destination_port = 2; }; " TCP("c") "},"
@@ -197,6 +256,15 @@ Test(check, the_digest_is_of_the_meaning)
 	assert_same("clusters = ( { name = \"a\"; }, { name = \"b\"; } );", "clusters = (\n{ name = \"b\"; },\n{ name = \"a\"; } );", true);
 	assert_same("drain_time = \"60s\";", "drain_time = \"1min\";", true);
 	assert_same("intercept = { exclude_inbound_ports = [ 1, 2, 3 ]; };", "intercept = { exclude_inbound_ports = [ \"1-3\" ]; };", true);
+	assert_same("intercept = { exclude_outbound_users = ( \"b\", 1000, \"a\", \"1001-1002\" ); };",
+	    "intercept = { exclude_outbound_users = ( \"1000\", \"a\", 1002, 1001, \"b\", \"a\" ); };", true);
+	assert_same("intercept = { exclude_outbound_ranges = [ \"10.0.0.0/8\", \"::/0\", \"10.0.0.0/8\" ]; exclude_interfaces = [ \"b\", \"a\" ]; };",
+	    "intercept = { exclude_outbound_ranges = [ \"::/0\", \"10.0.0.0/8\" ]; exclude_interfaces = [ \"a\", \"b\", \"b\" ]; };", true);
+	assert_same("intercept = { };", "intercept = { outbound_port = \"15001-15001\"; inbound_port = 15006; include_outbound_ranges = \"*\"; };", true);
+	assert_same("intercept = { };", "intercept = { include_outbound_ranges = [ ]; };", false);
+	assert_same("intercept = { exclude_outbound_users = [ \"a\" ]; };", "intercept = { exclude_outbound_groups = [ \"a\" ]; };", false);
+	assert_same("intercept = { include_outbound_users = [ \"a\" ]; };", "intercept = { exclude_outbound_users = [ \"a\" ]; };", false);
+	assert_same("intercept = { exclude_interfaces = [ \"a\" ]; };", "intercept = { guest_interfaces = [ \"a\" ]; };", false);
 	assert_same("workers = 1;", "workers = 2;", false);
 	assert_same("access_log = \"/a\";", "access_log = \"/b\";", false);
 	assert_same("clusters = ( { name = \"a\"; } );", "clusters = ( { name = \"a\"; tcp_keepalive = { }; } );", false);

@@ -4,6 +4,7 @@
 #include "common/match.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -153,6 +154,25 @@ Test(http, what_passes_through_inbound_is_sniffed_outbound_is_not)
 	tried_free(&t);
 }
 
+/* With one port for both directions, and with a range of them, what is sniffed stays so. */
+Test(http, ports_of_interception_are_not_sniffed)
+{
+	static const char *const ports[] = { "port = 8090;", "outbound_port = \"15007-15010\"; inbound_port = 8090;" };
+	char text[256];
+
+	for (size_t k = 0; k < 2; k++) {
+		struct tried t;
+
+		snprintf(text, sizeof(text), "intercept = { %s };\ninbound = ( { port = 80; protocol = \"auto\"; } );", ports[k]);
+		t = try_good(text);
+		cr_expect_not(asks(&t.image, "virtualInbound", "192.0.2.1:8090"));
+		expect_tcp(&t.image, filter_for(&t.image, "virtualInbound", "192.0.2.1:8090", APPLICATION_HTTP11, FROM), "BlackHoleCluster");
+		cr_expect(asks(&t.image, "virtualInbound", "192.0.2.1:80"));
+		cr_expect(asks(&t.image, "virtualInbound", "192.0.2.1:8091"));
+		tried_free(&t);
+	}
+}
+
 #define CHAIN(match, cluster) "{ filter_chain_match = { " match " }; filters = ( { type = \"tcp_proxy\"; cluster = \"" cluster "\"; } ); }"
 
 /* Envoy's steps: the destination decides before the application, that before the source, and nothing goes back. */
@@ -181,6 +201,31 @@ Test(http, the_most_specific_chain_at_each_step)
 
 #define LISTENER(filter) "clusters = ( { name = \"c\"; }, { name = \"d\"; } );\n" \
 	"listeners = ( { name = \"l\"; address = \"0.0.0.0\"; port = 80; listener_filters_timeout = \"250ms\"; filter_chains = ( { filters = ( { " filter " } ); } ); } );"
+
+Test(http, a_range_of_ports_has_each_application_at_each)
+{
+	struct tried t = try_good("clusters = ( { name = \"a\"; }, { name = \"b\"; } );\n"
+	    "listeners = ( { name = \"l\"; address = \"192.0.2.1\"; port = 1; filter_chains = (\n"
+	    CHAIN("destination_port = \"8000-8002\"; application_protocols = [ \"http/1.0\", \"http/1.1\" ];", "a") ",\n"
+	    CHAIN("destination_port = \"8000-8002\";", "b") " ); } );");
+	const struct image *i = &t.image;
+	char to[32];
+
+	cr_expect_eq(listener(i, "l")->match_count, 9);
+	for (int port = 7999; port <= 8003; port++) {
+		bool inside = port >= 8000 && port <= 8002;
+
+		snprintf(to, sizeof(to), "192.0.2.9:%d", port);
+		cr_expect_eq(asks(i, "l", to), inside);
+		for (unsigned a = APPLICATION_ANY; a < APPLICATIONS; a++) {
+			if (inside)
+				expect_tcp(i, filter_for(i, "l", to, a, FROM), a == APPLICATION_ANY ? "b" : "a");
+			else
+				cr_expect_null(filter_for(i, "l", to, a, FROM));
+		}
+	}
+	tried_free(&t);
+}
 
 Test(http, defaults_are_envoys_or_safe_ones)
 {

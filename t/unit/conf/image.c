@@ -9,6 +9,8 @@
 #include "common/match.h"
 
 #include <criterion/criterion.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -31,6 +33,18 @@ static const char rich[] =
     "{ filter_chain_match = { destination_port = 9; };\n"
     "filters = ( { type = \"http\"; route_config_name = \"r\"; weighted_clusters = ( { name = \"b\"; weight = 1; },\n"
     "{ name = \"a\"; weight = 2; } ); } ); } ); } );\n";
+
+/* Every list of interception, and each way to have virtual ports. */
+#define LISTS "include_outbound_ports = ( 8080, \"9000-9001\" ); exclude_outbound_ports = [ 53 ]; " \
+    "include_outbound_ranges = [ \"10.0.0.0/8\", \"2001:db8::/32\" ]; exclude_outbound_ranges = [ \"10.9.0.0/16\" ]; " \
+    "exclude_interfaces = [ \"eth1\", \"veth+\" ]; guest_interfaces = [ \"tap0\" ]; " \
+    "include_outbound_users = ( \"www-data\", 1000 ); exclude_outbound_users = [ \"1005-1009\" ]; " \
+    "include_outbound_groups = ( \"staff\" ); exclude_outbound_groups = [ 7 ]; exclude_dns = true; drop_invalid = true; "
+
+static const char wide[] = "intercept = { outbound_port = \"15001-15004\"; inbound_sources = 16; include_inbound_ports = [ 80 ]; " LISTS "};";
+static const char single[] = "intercept = { port = 8090; exclude_inbound_ports = [ 22 ]; apply = \"manual\"; iptables = \"nft\"; " LISTS "};\n"
+    "inbound = ( { port = 80; protocol = \"tcp\"; } );";
+static const char tproxy[] = "intercept = { mode = \"tproxy\"; " LISTS "};\ninbound = ( { port = 80; protocol = \"tcp\"; } );";
 
 /* ---- the walk ---- */
 
@@ -219,6 +233,39 @@ static void ranged(const struct image *i, enum image_section s, const struct ima
 		at(i, s, r->first + k);
 }
 
+static void worded(const struct image *i, const struct image_range *r, bool (*is)(const char *))
+{
+	for (uint32_t k = 0; k < r->count; k++) {
+		uint32_t offset = *(const uint32_t *)at(i, SECTION_WORDS, r->first + k);
+
+		text(i, offset);
+		cr_assert(is(image_text(i, offset)), "%s", image_text(i, offset));
+	}
+}
+
+static void walk_intercept(const struct image *i, const struct image_intercept *n)
+{
+	const uint8_t flags[] = { n->configured, n->manual, n->exclude_dns, n->drop_invalid, n->every_inbound_port,
+		n->every_outbound_range, n->every_user, n->every_group };
+
+	for (const struct image_range *r = &n->include_inbound; r <= &n->exclude_outbound; r++)
+		ranged(i, SECTION_PORTS, r);
+	for (const struct image_range *r = &n->include_ranges; r <= &n->exclude_ranges; r++)
+		ranged(i, SECTION_PREFIXES, r);
+	for (const struct image_range *r = &n->exclude_interfaces; r <= &n->guest_interfaces; r++)
+		worded(i, r, image_is_interface);
+	for (const struct image_range *r = &n->include_users; r <= &n->exclude_groups; r++)
+		worded(i, r, image_is_owner);
+	for (size_t k = 0; k < sizeof(flags); k++)
+		cr_assert_leq(flags[k], 1);
+	if (!n->configured)
+		return;
+	cr_assert(n->outbound_port > 0 && n->inbound_port > 0 && n->inbound_sources > 0 && n->inbound_sources <= INBOUND_SOURCES_MAX);
+	cr_assert(n->outbound_last >= n->outbound_port && n->outbound_last - n->outbound_port < INTERCEPT_PORTS_MAX);
+	if (intercept_has_one_port(n))
+		at(i, SECTION_LISTENERS, n->inbound_listener);
+}
+
 static void walk_settings(const struct image *i)
 {
 	const struct image_settings *s = image_settings(i);
@@ -228,12 +275,7 @@ static void walk_settings(const struct image *i)
 		text(i, texts[k]);
 	for (uint32_t k = 0; k < s->address_count; k++)
 		at(i, SECTION_ADDRESSES, s->first_address + k);
-	for (const struct image_range *r = &s->intercept.include_inbound; r <= &s->intercept.exclude_outbound; r++)
-		ranged(i, SECTION_PORTS, r);
-	for (const struct image_range *r = &s->intercept.include_ranges; r <= &s->intercept.exclude_ranges; r++)
-		ranged(i, SECTION_PREFIXES, r);
-	for (const struct image_range *r = &s->intercept.exclude_interfaces; r <= &s->intercept.exclude_groups; r++)
-		ranged(i, SECTION_WORDS, r);
+	walk_intercept(i, &s->intercept);
 	cr_assert_leq(s->workers, LIVE_WORKERS_MAX);
 	cr_assert_eq(*image_text(i, 0), '\0');
 }
@@ -360,12 +402,95 @@ Test(image, what_is_accepted_can_be_walked)
 		"conf/samples/registry-only.conf" };
 
 	change(rich);
+	change(wide);
+	change(single);
+	change(tproxy);
 	for (size_t k = 0; k < sizeof(samples) / sizeof(samples[0]); k++) {
 		char *text = try_read(samples[k]);
 
 		change(text);
 		free(text);
 	}
+}
+
+#define FIELD(name) offsetof(struct image_intercept, name), sizeof(((struct image_intercept *)0)->name)
+#define FIRST(name) offsetof(struct image_intercept, name.first), 4
+#define COUNT(name) offsetof(struct image_intercept, name.count), 4
+
+/* Each field of interception, one by one: what is refused, and with which word.  NULL: it is not. */
+static const struct {
+	const char *text;
+	size_t offset, size;
+	uint32_t value;
+	const char *reason;
+} fields[] = {
+	{ wide, FIELD(configured), 0, "enum" }, { wide, FIELD(configured), 2, "flags" },
+	{ wide, FIELD(mode), INTERCEPT_TPROXY + 1, "enum" }, { wide, FIELD(mode), INTERCEPT_NONE, NULL },
+	{ wide, FIELD(mode), INTERCEPT_TPROXY, "mark" }, { single, FIELD(mode), INTERCEPT_TPROXY, "virtual ports" },
+	{ wide, FIELD(manual), 2, "flags" }, { wide, FIELD(iptables), IPTABLES_LEGACY + 1, "enum" },
+	{ wide, FIELD(on_exit), ON_EXIT_BLOCK + 1, "enum" }, { wide, FIELD(exclude_dns), 2, "flags" },
+	{ wide, FIELD(drop_invalid), 255, "flags" }, { wide, FIELD(inbound_sources), 0, "virtual ports" },
+	{ wide, FIELD(inbound_sources), INBOUND_SOURCES_MAX + 1, "enum" }, { wide, FIELD(every_inbound_port), 2, "flags" },
+	{ wide, FIELD(every_outbound_range), 2, "flags" }, { wide, FIELD(every_user), 2, "flags" },
+	{ wide, FIELD(every_group), 2, "flags" }, { wide, FIELD(outbound_port), 0, "virtual ports" },
+	{ wide, FIELD(outbound_port), 15005, "virtual ports" }, { wide, FIELD(outbound_last), 15000, "virtual ports" },
+	{ wide, FIELD(outbound_last), 15001 + INTERCEPT_PORTS_MAX, "virtual ports" },
+	{ wide, FIELD(inbound_port), 0, "virtual ports" }, { wide, FIELD(inbound_port), 15001, "virtual ports" },
+	{ wide, FIELD(inbound_port), 15004, "virtual ports" }, { wide, FIELD(inbound_port), 15005, NULL },
+	{ single, FIELD(outbound_last), 8091, "virtual ports" }, { single, FIELD(inbound_listener), 1, "inbound listener" },
+	{ single, FIELD(inbound_listener), 2, "inbound listener" }, { single, FIELD(inbound_listener), IMAGE_NONE, "inbound listener" },
+	{ tproxy, FIELD(tproxy_mark), 0, "mark" }, { tproxy, FIELD(tproxy_mark), 1u << 31, "mark" },
+	{ tproxy, FIELD(tproxy_table), 0, "mark" }, { tproxy, FIELD(tproxy_table), 1u << 31, "mark" },
+	{ tproxy, FIELD(tproxy_table), 253, "mark" }, { tproxy, FIELD(tproxy_table), 255, "mark" },
+	{ tproxy, FIELD(tproxy_table), 252, NULL }, { tproxy, FIELD(tproxy_table), 256, NULL },
+	{ wide, COUNT(include_inbound), 9, "ports" }, { single, COUNT(exclude_inbound), 9, "ports" },
+	{ wide, COUNT(include_outbound), 9, "ports" }, { wide, FIRST(exclude_outbound), 9, "ports" },
+	{ wide, COUNT(include_ranges), 9, "prefixes" }, { wide, FIRST(exclude_ranges), UINT32_MAX, "prefixes" },
+	{ wide, COUNT(exclude_interfaces), 99, "words" }, { wide, COUNT(guest_interfaces), 99, "words" },
+	{ wide, FIRST(include_users), 99, "words" }, { wide, COUNT(exclude_users), 99, "words" },
+	{ wide, COUNT(include_groups), 99, "words" }, { wide, COUNT(exclude_groups), 2, "words" },
+	/* a "veth+" is no user */
+	{ wide, FIRST(include_users), 1, "words" }, { wide, FIRST(exclude_groups), 1, "words" },
+};
+
+Test(image, each_field_of_interception_is_verified)
+{
+	for (size_t k = 0; k < sizeof(fields) / sizeof(fields[0]); k++) {
+		struct tried t = try_good(fields[k].text);
+		uint32_t *words = copy_of(&t.image);
+		struct image i = { (const struct image_head *)(const void *)words, t.image.size };
+		struct image_head *head = (struct image_head *)(void *)words;
+		struct err e = { "" };
+		char want[64];
+
+		memcpy((char *)&head->settings.intercept + fields[k].offset, &fields[k].value, fields[k].size);
+		cr_expect_eq(image_verify(&i, &e), fields[k].reason != NULL ? -1 : 0, "%zu: %s", k, e.text);
+		snprintf(want, sizeof(want), "image: settings: %s", fields[k].reason);
+		if (fields[k].reason != NULL)
+			cr_expect_str_eq(e.text, want, "%zu: %s", k, e.text);
+		free_copy(&i);
+		tried_free(&t);
+	}
+}
+
+/* What would become more than one word of a rule, or another. */
+Test(image, words_of_rules_are_words)
+{
+	static const char *const no_interface[] = { "", "+", ".", "..", "-i", "a b", "a\nb", "a\tb", "a/b", "a:b", "!a", "a\"b", "a'b", "a\\b",
+		"a#b", "a;b", "a`b", "\xc3\xa9", "sixteen-bytes-be" };
+	static const char *const interface[] = { "lo", "eth0", "eth0.100", "veth+", "br-0", "fifteen-bytes-b", "0", "a@b" };
+	static const char *const no_owner[] = { "", "-1", ".a", "a b", "a\nb", "a+", "a/b", "!a", "a\"b",
+		"abcdefghijabcdefghijabcdefghijabc" };
+	static const char *const owner[] = { "root", "www-data", "_a.b", "0", "1000-1999", "4294967294-4294967294" };
+
+	for (size_t k = 0; k < sizeof(no_interface) / sizeof(no_interface[0]); k++)
+		cr_expect_not(image_is_interface(no_interface[k]), "%s", no_interface[k]);
+	for (size_t k = 0; k < sizeof(interface) / sizeof(interface[0]); k++)
+		cr_expect(image_is_interface(interface[k]), "%s", interface[k]);
+	for (size_t k = 0; k < sizeof(no_owner) / sizeof(no_owner[0]); k++)
+		cr_expect_not(image_is_owner(no_owner[k]), "%s", no_owner[k]);
+	for (size_t k = 0; k < sizeof(owner) / sizeof(owner[0]); k++)
+		cr_expect(image_is_owner(owner[k]), "%s", owner[k]);
 }
 
 /* An image that ends early, and one that says that it does. */

@@ -53,7 +53,7 @@ Test(samples, each_loads_and_expands_to_itself)
 		count++;
 	}
 	closedir(dir);
-	cr_assert_geq(count, 4);
+	cr_assert_geq(count, 7);
 }
 
 static struct addr address(const char *text)
@@ -140,6 +140,24 @@ Test(samples, registry_only_closes_the_rest)
 	cr_assert_eq(image_settings(i)->outbound_traffic_policy, POLICY_REGISTRY_ONLY);
 	cr_assert_str_eq(cluster_for(i, out, "203.0.113.1:80", "192.0.2.1:1000"), "BlackHoleCluster");
 	cr_assert_str_eq(listener_for(i, "203.0.113.7:3306"), "203.0.113.7_3306");
+	tried_free(&t);
+	free(text);
+}
+
+Test(samples, one_port_serves_both_directions)
+{
+	char *text = try_read("conf/samples/one-port.conf");
+	struct tried t = try_good(text);
+	const struct image *i = &t.image;
+	const struct image_intercept *n = &image_settings(i)->intercept;
+	const struct image_listener *in = image_listener(i, n->inbound_listener), *out = bound_at(i, "0.0.0.0:8090");
+
+	cr_assert_eq(n->mode, INTERCEPT_NONE);
+	cr_assert_eq(out->kind, LISTENER_VIRTUAL_OUTBOUND);
+	cr_assert_str_eq(cluster_for(i, in, "203.0.113.40:9080", "192.0.2.2:1000"), "inbound|9080||");
+	cr_assert_str_eq(listener_for(i, "203.0.113.41:9080"), "203.0.113.41_9080");
+	cr_assert_str_eq(cluster_for(i, in, "203.0.113.40:8090", "192.0.2.2:1000"), "BlackHoleCluster");
+	cr_assert_str_eq(cluster_for(i, out, "203.0.113.40:8090", "192.0.2.2:1000"), "BlackHoleCluster");
 	tried_free(&t);
 	free(text);
 }

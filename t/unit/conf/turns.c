@@ -11,7 +11,7 @@
 static uint32_t *lay_out(const uint32_t *weights, uint32_t count, uint32_t *n_r)
 {
 	struct addr_item *items = calloc(count + 1, sizeof(*items));
-	struct list list = { items, count };
+	struct list list = { .items = items, .count = count };
 	struct vec turns = { 0 };
 
 	for (uint32_t i = 0; i < count; i++)

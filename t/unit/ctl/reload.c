@@ -66,6 +66,68 @@ Test(control, intercept_asks_for_its_verb)
 	cr_expect_eq(converse("intercept apply", &r, NULL, text, sizeof(text), &status).verb, CONTROL_INTERCEPT_APPLY);
 	cr_expect_str_eq(text, "rules are in\n");
 	cr_expect_eq(converse("intercept clear", &r, NULL, text, sizeof(text), &status).verb, CONTROL_INTERCEPT_CLEAR);
+	cr_expect_str_eq(text, "rules are in\n");
+	cr_expect_eq(converse("intercept confirm", &r, NULL, text, sizeof(text), &status).verb, CONTROL_INTERCEPT_CONFIRM);
+}
+
+Test(control, intercept_apply_says_how)
+{
+	const struct control_reply r = { .magic = CONTROL_MAGIC, .text = "rules are in" };
+	struct control_request q;
+	char text[512];
+	int status;
+
+	q = converse("intercept apply", &r, NULL, text, sizeof(text), &status);
+	cr_expect(q.flags == 0 && q.span_ms == 0);
+	q = converse("intercept apply --force --confirm 60s", &r, NULL, text, sizeof(text), &status);
+	cr_expect(q.flags == CONTROL_FORCE && q.span_ms == 60000);
+	cr_expect_eq(converse("intercept clear --force", &r, NULL, text, sizeof(text), &status).flags, CONTROL_FORCE);
+}
+
+Test(control, a_plan_is_text_for_iptables_restore_with_reasons)
+{
+	static const char lines[] =
+	    "plan\tipv4\tnat\t-A MESHD_REDIRECT -p tcp -j REDIRECT --to-ports 15001\tthe outbound port\n"
+	    "plan\tipv4\tnat\t-A OUTPUT -j MESHD_OUTPUT\twhat is sent\n"
+	    "plan\tipv6\tip\tip -6 addr add ::6/128 dev lo\tthe source\nfinding\tthere is \x1b[1m one\nnonsense\nplan\tx\n";
+	const struct control_reply r = { .magic = CONTROL_MAGIC, .text = "by iptables-nft-restore" };
+	char text[2048];
+	int status;
+
+	cr_expect_eq(converse("intercept plan", &r, lines, text, sizeof(text), &status).verb, CONTROL_INTERCEPT_PLAN);
+	cr_expect_eq(status, 0);
+	cr_expect_str_eq(text,
+	    "# ipv4, table nat\n"
+	    "-A MESHD_REDIRECT -p tcp -j REDIRECT --to-ports 15001  # the outbound port\n"
+	    "-A OUTPUT -j MESHD_OUTPUT                              # what is sent\n"
+	    "# ipv6\n"
+	    "ip -6 addr add ::6/128 dev lo  # the source\n"
+	    "# by iptables-nft-restore\n"
+	    "! there is ?[1m one\n");
+}
+
+Test(control, status_is_words_and_a_table)
+{
+	static const char lines[] =
+	    "rule\tipv4\tnft\tnat\tMESHD_REDIRECT\t12\t2048\t-p tcp -j REDIRECT --to-ports 15001\n"
+	    "fact\trules\tin\nfact\tversion\t0.1.0\nfact\tpid\t77\nfact\tmeshd\truns\nfact\tgeneration\t3\nfact\tage_s\t61\n"
+	    "fact\tipv4\tnft\nfact\tunconfirmed_s\t9\nfact\tbeside\tip -6 addr ::6/128 dev lo\nfinding\tsomething\n";
+	const struct control_reply r = { .magic = CONTROL_MAGIC, .text = "interception rules: in" };
+	char text[4096];
+	int status;
+
+	cr_expect_eq(converse("intercept status", &r, lines, text, sizeof(text), &status).verb, CONTROL_INTERCEPT_STATUS);
+	cr_expect_str_eq(text,
+	    "rules: in, by meshd 0.1.0 (pid 77, which runs), generation 3, for 1m1s\n"
+	    "iptables: nft for IPv4, none for IPv6\n"
+	    "not confirmed: out again in 9 s\n"
+	    "beside them: ip -6 addr ::6/128 dev lo\n"
+	    "FAMILY   TABLE   CHAIN            PACKETS   BYTES   RULE\n"
+	    "ipv4     nat     MESHD_REDIRECT   12        2.0K    -p tcp -j REDIRECT --to-ports 15001\n"
+	    "! something\n");
+	converse("-o json intercept status", &r, lines, text, sizeof(text), &status);
+	cr_expect_not_null(strstr(text, "\"packets\": 12,"), "%s", text);
+	cr_expect_not_null(strstr(text, "\"rules\": \"in\""), "%s", text);
 }
 
 Test(control, answers_that_are_none)
