@@ -2,6 +2,7 @@
 #include "master/policy.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/fib_rules.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
@@ -235,8 +236,21 @@ static int add_sources(struct policy *p, unsigned sources, struct err *e)
 	return 0;
 }
 
+/* Where it is switched off, nothing of it can be added, and nothing comes. */
+static bool ipv6_is_off(void)
+{
+	char word = '0';
+	int fd = open("/proc/sys/net/ipv6/conf/lo/disable_ipv6", O_RDONLY | O_CLOEXEC);
+	bool off = fd == -1 || (read(fd, &word, 1) == 1 && word != '0');
+
+	if (fd != -1)
+		close(fd);
+	return off;
+}
+
 int policy_add(struct policy *p, unsigned sources, bool ipv6, struct err *e)
 {
+	ipv6 = ipv6 && !ipv6_is_off();
 	if (ipv6 && add_sources(p, sources, e) == -1)
 		return -1;
 	return p->table != 0 ? add_routing(p, ipv6, e) : 0;

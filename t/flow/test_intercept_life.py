@@ -167,6 +167,19 @@ def test_killed_and_started_again(host, start, mode):
     assert trace(host) == before
 
 
+@pytest.mark.parametrize("kind, next_kind", [("legacy", "auto"), ("legacy", "nft"), ("nft", "legacy")])
+def test_left_in_one_kind_and_started_with_another(host, start, kind, next_kind):
+    before, clean = trace(host), host.rules()
+    m = Meshd(host, "", intercept=INTERCEPT.replace("{", f'{{ iptables = "{kind}";')).start()
+    kill_all(m)
+    m = start(host, "", intercept=INTERCEPT.replace("{", f'{{ iptables = "{next_kind}";'), name="next")
+    m.rules_before = clean
+    now = kind if next_kind == "auto" else next_kind
+    assert [save for save in SAVES if CHAINS in host.must(save)] == [f"iptables-{now}-save", f"ip6tables-{now}-save"]
+    start.stop_all()
+    assert trace(host) == before
+
+
 def test_rules_of_others_come_and_go_meanwhile(host, start):
     m = start(host, "")
     for position in "1", "2":
@@ -425,6 +438,16 @@ def test_what_the_kernel_lacks_is_named_with_its_remedy(host, said, remedy):
     before = trace(host)
     m = Meshd(host, "", intercept=TPROXY, wrapper=["unshare", "-m", "sh", "-ec", f'mount --bind {folder} /usr/local/sbin; exec "$@"', "sh"])
     fails_to_start(m, remedy)
+    assert trace(host) == before
+
+
+@pytest.mark.parametrize("mode", list(MODES))
+def test_ipv6_that_is_switched_off(host, start, mode):
+    host.must("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1")
+    before = trace(host)
+    m = start(host, "", intercept=MODES[mode])
+    assert json.loads(m.ask("-o", "json", "intercept", "status"))["rules"] == "in"
+    start.stop_all()
     assert trace(host) == before
 
 
