@@ -391,7 +391,7 @@ int intercept_confirm(struct intercept *in, struct err *e)
 {
 	struct state s = in->state;
 
-	if (s.token == 0 || s.phase != STATE_IN)
+	if (s.token == 0)
 		return err_set(e, "there are no rules that wait to be confirmed");
 	s.token = s.until = 0;
 	if (state_write(in->dir, &s, e) == -1)

@@ -2,6 +2,7 @@
 #include "master/policy.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/fib_rules.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
@@ -235,11 +236,76 @@ static int add_sources(struct policy *p, unsigned sources, struct err *e)
 	return 0;
 }
 
+/* Where it is switched off, nothing of it can be added, and nothing comes. */
+static bool ipv6_is_off(void)
+{
+	char word = '0';
+	int fd = open("/proc/sys/net/ipv6/conf/lo/disable_ipv6", O_RDONLY | O_CLOEXEC);
+	bool off = fd == -1 || (read(fd, &word, 1) == 1 && word != '0');
+
+	if (fd != -1)
+		close(fd);
+	return off;
+}
+
 int policy_add(struct policy *p, unsigned sources, bool ipv6, struct err *e)
 {
+	ipv6 = ipv6 && !ipv6_is_off();
 	if (ipv6 && add_sources(p, sources, e) == -1)
 		return -1;
 	return p->table != 0 ? add_routing(p, ipv6, e) : 0;
+}
+
+/* ---- finding ---- */
+
+/* Of an answer to a dump: the table, if it is our rule for this mark. */
+static uint32_t table_of(const struct nlmsghdr *h, uint32_t mark)
+{
+	const struct rtattr *a = (const void *)((const char *)NLMSG_DATA(h) + NLMSG_ALIGN(sizeof(struct fib_rule_hdr)));
+	int left = (int)h->nlmsg_len - (int)NLMSG_LENGTH(sizeof(struct fib_rule_hdr));
+	uint32_t values[FRA_MAX + 1] = { 0 };
+
+	for (; RTA_OK(a, left); a = RTA_NEXT(a, left)) {
+		if (a->rta_type <= FRA_MAX && RTA_PAYLOAD(a) == sizeof(uint32_t))
+			memcpy(&values[a->rta_type], RTA_DATA(a), sizeof(uint32_t));
+	}
+	return values[FRA_PRIORITY] == PREFERENCE && values[FRA_FWMARK] == mark ? values[FRA_TABLE] : 0;
+}
+
+/* True: there is more to come. */
+static bool read_rules(const char *bytes, ssize_t n, uint32_t mark, uint32_t *table)
+{
+	const struct nlmsghdr *h = (const void *)bytes;
+
+	for (size_t left = n > 0 ? (size_t)n : 0; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
+		if (h->nlmsg_type != RTM_NEWRULE)
+			return false;
+		if (*table == 0)
+			*table = table_of(h, mark);
+	}
+	return n > 0;
+}
+
+uint32_t policy_find_table(uint32_t mark)
+{
+	union {
+		struct nlmsghdr head;
+		char bytes[32768];
+	} answer;
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	uint32_t table = 0;
+	struct request q;
+
+	if (fd == -1)
+		return 0;
+	begin(&q, RTM_GETRULE, sizeof(q.rule));
+	q.head.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	if (send(fd, &q, q.head.nlmsg_len, 0) != -1) {
+		while (read_rules(answer.bytes, recv(fd, answer.bytes, sizeof(answer.bytes), 0), mark, &table))
+			;
+	}
+	close(fd);
+	return table;
 }
 
 /* ---- removing ---- */

@@ -33,5 +33,8 @@ bool policy_words(const struct policy *, unsigned bit, const char *verb, char te
  * `sources` IPv6 addresses; `ipv6`: the kernel has it.  -1: something is refused, *e says what; what was added is noted. */
 int policy_add(struct policy *p, unsigned sources, bool ipv6, struct err *e);
 
+/* The table to which a rule of ours leads what bears this mark; 0: there is none. */
+uint32_t policy_find_table(uint32_t mark);
+
 /* Takes away what is noted in *p, and notes that.  What is gone already is fine. */
 int policy_remove(struct policy *p, struct err *e);

@@ -229,7 +229,7 @@ static const char *word_for(const struct sum *s, const struct state *st)
 		return st->phase == STATE_IN ? "lost" : "out";
 	if (s->half)
 		return "partly";
-	return s->captures ? "in" : "released";
+	return s->captures && st->phase != STATE_RELEASED ? "in" : "released";
 }
 
 int report_status(const struct rules *r, const struct intercept *in, bool runs, char *text, size_t size, struct err *e)

@@ -95,6 +95,7 @@ int scene_refuse_loop(const struct scene *s, const struct rules *r, struct err *
 void scene_guess_policy(const struct scene *s, uint32_t mark, uint32_t table, struct policy *p)
 {
 	struct found f;
+	uint32_t found;
 
 	*p = (struct policy){ .mark = mark, .table = table };
 	for (int k = 0; k < FAMILIES; k++) {
@@ -110,4 +111,6 @@ void scene_guess_policy(const struct scene *s, uint32_t mark, uint32_t table, st
 				p->addresses = EVERY_SOURCE;
 		}
 	}
+	if (p->routing != 0 && (found = policy_find_table(p->mark)) != 0)
+		p->table = found;
 }

@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import tempfile
+import time
 
 import pytest
 
@@ -138,7 +139,7 @@ def test_apply_apply_clear_is_as_before(host, start, mode, kind):
 def test_killed_and_cleared_by_meshctl(host, mode, note):
     neighbours(host, "nft")
     before = trace(host)
-    m = Meshd(host, "", intercept=MODES[mode]).start()
+    m = Meshd(host, "", intercept=MODES[mode].replace('"tproxy";', '"tproxy"; tproxy_mark = 7; tproxy_route_table = 77;')).start()
     assert os.stat(m.rundir / "intercept").st_mode & 0o777 == 0o600
     kill_all(m)
     if note == "without":
@@ -164,6 +165,55 @@ def test_killed_and_started_again(host, start, mode):
     other = start(host, "", name="next")
     other.rules_before = clean
     other.ask("intercept", "clear")
+    assert trace(host) == before
+
+
+def test_killed_at_any_moment_of_the_start(host):
+    before = trace(host)
+    for n in range(12):
+        m = Meshd(host, "", intercept=TPROXY, name=f"m{n}")
+        m.spawn()
+        time.sleep(n * 0.02)
+        kill_all(m)
+        wait_for("its children have ended", lambda: not host.pids())
+        assert direct(host, m, "clear").returncode == 0
+        assert trace(host) == before
+
+
+@pytest.mark.parametrize("mode", list(MODES))
+def test_killed_while_it_drains_and_started_again(net, start, mode):
+    a, b = net.host("a"), net.host("b")
+    before = trace(a)
+    m = Meshd(a, "", intercept=MODES[mode], drain_time="30s").start()
+    with b.listen(b.v4, 9000) as l:
+        client = a.connect(b.v4, 9000)
+        server, _ = l.accept()
+        m.process.signal(signal.SIGTERM)
+        wait_for("nothing new is caught", lambda: "-j MESHD_REDIRECT" in a.rules() and "-A OUTPUT -j MESHD_OUTPUT" not in a.rules())
+        client.sendall(b"goes on")
+        assert server.recv(10) == b"goes on"
+        kill_all(m)
+        server.close()
+        client.close()
+    assert is_in(a)
+    status = json.loads(a.must(MESHCTL, "-r", m.rundir, "-o", "json", "intercept", "status"))
+    assert status["rules"] == "released" and status["findings"] == []
+    m.start()
+    m.rules_before = ""
+    m.stop()
+    assert trace(a) == before
+
+
+@pytest.mark.parametrize("kind, next_kind", [("legacy", "auto"), ("legacy", "nft"), ("nft", "legacy")])
+def test_left_in_one_kind_and_started_with_another(host, start, kind, next_kind):
+    before, clean = trace(host), host.rules()
+    m = Meshd(host, "", intercept=INTERCEPT.replace("{", f'{{ iptables = "{kind}";')).start()
+    kill_all(m)
+    m = start(host, "", intercept=INTERCEPT.replace("{", f'{{ iptables = "{next_kind}";'), name="next")
+    m.rules_before = clean
+    now = kind if next_kind == "auto" else next_kind
+    assert [save for save in SAVES if CHAINS in host.must(save)] == [f"iptables-{now}-save", f"ip6tables-{now}-save"]
+    start.stop_all()
     assert trace(host) == before
 
 
@@ -425,6 +475,16 @@ def test_what_the_kernel_lacks_is_named_with_its_remedy(host, said, remedy):
     before = trace(host)
     m = Meshd(host, "", intercept=TPROXY, wrapper=["unshare", "-m", "sh", "-ec", f'mount --bind {folder} /usr/local/sbin; exec "$@"', "sh"])
     fails_to_start(m, remedy)
+    assert trace(host) == before
+
+
+@pytest.mark.parametrize("mode", list(MODES))
+def test_ipv6_that_is_switched_off(host, start, mode):
+    host.must("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1")
+    before = trace(host)
+    m = start(host, "", intercept=MODES[mode])
+    assert json.loads(m.ask("-o", "json", "intercept", "status"))["rules"] == "in"
+    start.stop_all()
     assert trace(host) == before
 
 
