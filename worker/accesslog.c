@@ -82,6 +82,18 @@ static void print_upstream_local(const struct conn *c, char text[ADDR_STRLEN])
 		addr_print(&a, text);
 }
 
+/* A tunnel that was a request has its line, but for what it has carried. */
+static void accesslog_request(const struct conn *c)
+{
+	static char line[sizeof(c->head.worker->log.lines)];
+	int n = c->line == NULL ? 0 : snprintf(line, sizeof(line), "%s%llu %llu %llu%s", c->line,
+	    (unsigned long long)c->flow[DOWNSTREAM].bytes, (unsigned long long)c->flow[UPSTREAM].sent,
+	    (unsigned long long)(c->head.worker->loop.now_ms - c->head.born_ms), c->line + strlen(c->line) + 1);
+
+	if (n > 0 && n < (int)sizeof(line))
+		accesslog_line(c->head.worker, line, (size_t)n);
+}
+
 void accesslog_connection(const struct conn *c)
 {
 	char line[1400], host[ADDR_STRLEN] = "-", up[ADDR_STRLEN] = "-", down[ADDR_STRLEN], client[ADDR_STRLEN], reason[128] = "-";
@@ -92,11 +104,15 @@ void accesslog_connection(const struct conn *c)
 
 	if (!c->head.worker->log.on)
 		return;
+	if (c->from_http) {
+		accesslog_request(c);
+		return;
+	}
 	gmtime_r(&seconds, &tm);
 	if (c->up.endpoint.family != 0)
 		addr_print(&c->up.endpoint, host);
 	print_upstream_local(c, up);
-	if (c->opening != NULL && c->opening->dial.error != 0)
+	if (conn_opening(c) != NULL && c->opening->dial.error != 0)
 		snprintf(reason, sizeof(reason), "%s", strerrordesc_np(c->opening->dial.error));
 	n = snprintf(line, sizeof(line), "[%04d-%02d-%02dT%02d:%02d:%02d.%03uZ] \"- - -\" 0 %s - %s \"%s\" %llu %llu %llu - \"-\" "
 	    "\"-\" \"-\" \"-\" \"%s\" %s %s %s %s - -\n",

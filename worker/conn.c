@@ -163,7 +163,7 @@ int conn_begin(const struct arrival *a)
 
 static void forget_opening(struct conn *c)
 {
-	if (c->opening == NULL)
+	if (conn_opening(c) == NULL)
 		return;
 	generation_release(c->head.worker, &c->opening->generation);
 	free(c->opening);
@@ -171,6 +171,46 @@ static void forget_opening(struct conn *c)
 }
 
 /* ---- open ---- */
+
+static void flow_take(struct conn *c, unsigned d, const struct handed *h)
+{
+	struct flow *f = &c->flow[d];
+
+	flow_init(f);
+	f->pending = h->pending[d].at;		/* and counted as buffered already */
+	f->pending_end = h->pending[d].len;
+	f->pending_size = h->pending[d].size;
+	f->bytes = f->pending_end;
+	f->eof = h->eof[d];
+	c->side[d].fd = h->fd[d];
+	c->nonblock[d] = h->nonblock[d];
+	c->buffer_limit[d] = h->buffer_limit[d];
+}
+
+int conn_take_over(struct handed *h)
+{
+	struct conn *c = aligned_alloc(OP_ALIGN, (sizeof(*c) + OP_ALIGN - 1) & ~(size_t)(OP_ALIGN - 1));
+
+	if (c == NULL)
+		return -1;
+	memset(c, 0, sizeof(*c));
+	downstream_move(h->head, &c->head, &tunnel);
+	c->state = CONN_OPEN;
+	c->reached = c->from_http = true;
+	c->line = h->line;
+	c->up = *h->up;
+	*h->up = (struct upstream)UPSTREAM_NONE;
+	c->idle_timeout_ms = h->idle_timeout_ms < UINT32_MAX ? (uint32_t)h->idle_timeout_ms : UINT32_MAX;
+	flow_take(c, DOWNSTREAM, h);
+	flow_take(c, UPSTREAM, h);
+	live_add(&row_of(c, c->head.chain_slot)->gauge[HTTP_G_upgrades_active], 1);
+	live_add(&row_of(c, c->head.chain_slot)->counter[HTTP_C_upgrades_total], 1);
+	c->head.active_ms = c->head.worker->loop.now_ms;
+	set_deadline(c);
+	for (unsigned d = 0; d < 2 && c->state == CONN_OPEN; d++)
+		flow_open(c, d);
+	return 0;
+}
 
 static void opened(struct conn *c)
 {
@@ -249,7 +289,7 @@ static bool has_operations(const struct conn *c, unsigned i)
 	const struct flow *from = &c->flow[i], *to = &c->flow[!i];
 
 	return c->side[i].fd != -1 && (from->reading || from->watching || to->sending || to->waiting_room ||
-	    (i == UPSTREAM && c->opening != NULL && c->opening->dialling));
+	    (i == UPSTREAM && conn_opening(c) != NULL && c->opening->dialling));
 }
 
 void conn_close(struct conn *c, enum conn_end why, bool reset)
@@ -292,6 +332,10 @@ static void conn_free(struct conn *c)
 
 	leave_starved(c);
 	accesslog_connection(c);
+	if (c->from_http) {
+		live_add(&row_of(c, c->head.chain_slot)->gauge[HTTP_G_upgrades_active], -1);
+		free(c->line);
+	}
 	forget_opening(c);
 	flow_free(c, DOWNSTREAM);
 	flow_free(c, UPSTREAM);

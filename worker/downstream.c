@@ -122,6 +122,20 @@ bool downstream_init(struct downstream *d, const struct downstream_kind *kind, c
 	return use_listener(d, a);
 }
 
+void downstream_move(struct downstream *from, struct downstream *to, const struct downstream_kind *kind)
+{
+	struct worker *w = from->worker;
+
+	wheel_clear(&w->wheel, &from->deadline);
+	*to = *from;
+	to->kind = kind;
+	*to->prev = to;
+	if (to->next != NULL)
+		to->next->prev = &to->next;
+	if (w->listing.next == from)
+		w->listing.next = to;
+}
+
 void downstream_leave(struct downstream *d)
 {
 	struct worker *w = d->worker;

@@ -90,6 +90,8 @@ void downstream_accept(struct worker *, struct listener *, int fd, const struct 
 bool downstream_init(struct downstream *, const struct downstream_kind *, const struct arrival *);
 /* Counted in its chain's row. */
 void downstream_use_chain(struct downstream *, const struct image *, const struct image_chain *);
+/* Is at another place, as another kind; what it was in is nothing any more. */
+void downstream_move(struct downstream *from, struct downstream *to, const struct downstream_kind *);
 /* Out of list, rows and limits.  After its descriptors were closed, not before: another worker may take its place at once. */
 void downstream_leave(struct downstream *);
 

@@ -1,6 +1,7 @@
 /* A client's connection that speaks HTTP/1: see http_conn.h.  Begin, bytes, requests, deadlines, end. */
 #include "worker/http_conn.h"
 
+#include "worker/handover.h"
 #include "worker/stream.h"
 #include "worker/worker.h"
 
@@ -208,6 +209,11 @@ static void client_has_ended(struct http_conn *c)
 /* After bytes were looked at; more: there may be more than a receive buffer holds. */
 static void settle(struct http_conn *c, bool more)
 {
+	if (c->state == HTTP_BUSY && c->stream != NULL && c->stream->tunnel) {
+		if (way_is_clear(&c->stream->way[RESPONSE]))
+			handover_to_tunnel(c->stream);
+		return;
+	}
 	if (c->state == HTTP_BUSY && c->stream != NULL)
 		stream_request_flush(c->stream, more);
 	if (c->state == HTTP_CLOSING)
@@ -454,6 +460,13 @@ void http_conn_close(struct http_conn *c, enum conn_end why, bool by_reset)
 	transport_close(&c->transport, by_reset);
 }
 
+void http_conn_leave(struct http_conn *c)
+{
+	enter(c, HTTP_CLOSING);
+	c->handed_over = true;
+	transport_close(&c->transport, false);
+}
+
 static void gone(struct transport *t)
 {
 	struct http_conn *c = conn_of(t);
@@ -462,7 +475,8 @@ static void gone(struct transport *t)
 	inbuf_drop(w, &c->in, c->in.len);
 	transport_end(t);
 	generation_release(w, &c->generation);
-	downstream_leave(&c->head);
+	if (!c->handed_over)
+		downstream_leave(&c->head);
 	free(c);
 }
 

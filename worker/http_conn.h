@@ -38,6 +38,7 @@ struct http_conn {
 	uint16_t waiting;			/* heads in `in`, as far as empty lines tell */
 	uint8_t state;
 	bool feeding : 1;			/* `in` is being looked at: whoever wants that is heard */
+	bool handed_over : 1;			/* its head and its descriptor are a tunnel's now */
 	bool uploads : 1;			/* sends bodies: its receives are single ones */
 };
 
@@ -55,6 +56,8 @@ void http_conn_stream_over(struct http_conn *, enum http_after);
 void http_conn_go_on(struct http_conn *);
 /* It ends now, with the stream that it may have. */
 void http_conn_close(struct http_conn *, enum conn_end, bool reset);
+/* What it was is a tunnel now. */
+void http_conn_leave(struct http_conn *);
 /* Deadlines may have come nearer. */
 void http_conn_hurry(struct http_conn *);
 /* No further request will be answered. */

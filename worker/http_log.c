@@ -6,6 +6,7 @@
 #include "worker/worker.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -17,14 +18,14 @@ static const struct {
 #undef STREAM_END_ROW
 };
 
-#define TEXT_MAX 16384u		/* of one field: longer ones are cut */
-#define LINE_MAX_BYTES (5 * TEXT_MAX)
+#define FIELD_BYTES 4096u	/* of one text of a client's: longer ones are cut */
+#define TEXTS	    6
 
 /* A text that a client has made: what would end its field or the line is written as \xNN. */
 static char *put_text(char *at, struct http_span t)
 {
 	static const char hex[] = "0123456789ABCDEF";
-	uint32_t len = t.len < TEXT_MAX / 4 ? t.len : TEXT_MAX / 4;
+	uint32_t len = t.len < FIELD_BYTES / 4 ? t.len : FIELD_BYTES / 4;
 
 	if (len == 0)
 		*at++ = '-';
@@ -71,27 +72,29 @@ static const char *details_of(const struct stream *s)
 	return s->end == STREAM_BAD ? http1_bads[s->bad].details : ends[s->end].details;
 }
 
-void http_log(struct stream *s)
+/* Up to what it has carried. */
+static char *put_first(char *at, const struct stream *s)
 {
-	static char line[LINE_MAX_BYTES + 2048];
-	char host[ADDR_STRLEN] = "-", up[ADDR_STRLEN] = "-", down[ADDR_STRLEN], client[ADDR_STRLEN], service[8] = "-";
-	struct worker *w = s->worker;
-	const char *route = s->route != NULL ? image_text(&s->generation->image, s->route->name) : "";
-	char *at = line;
+	at = put_time(at, worker_wall_ms(s->worker, s->began_ms));
+	at = put_request(at, s);
+	return at + sprintf(at, "%u %s %s - \"%s\" ", s->status, ends[s->end].flag, details_of(s),
+	    s->error != 0 ? strerrordesc_np(s->error) : "-");
+}
 
-	if (!w->log.on)
-		return;
+/* From how long the endpoint took. */
+static char *put_rest(char *at, const struct stream *s)
+{
+	char host[ADDR_STRLEN] = "-", up[ADDR_STRLEN] = "-", down[ADDR_STRLEN], client[ADDR_STRLEN], service[8] = "-";
+	const struct worker *w = s->worker;
+	const char *route = s->route != NULL ? image_text(&s->generation->image, s->route->name) : "";
+
 	if (s->up.endpoint.family != 0)
 		addr_print(&s->up.endpoint, host);
 	if (s->local.family != 0)
 		addr_print(&s->local, up);
 	if (s->service_ms != UINT16_MAX)
 		snprintf(service, sizeof(service), "%u", s->service_ms);
-	at = put_time(at, worker_wall_ms(w, s->began_ms));
-	at = put_request(at, s);
-	at += sprintf(at, "%u %s %s - \"%s\" %llu %llu %llu %s \"", s->status, ends[s->end].flag, details_of(s),
-	    s->error != 0 ? strerrordesc_np(s->error) : "-", (unsigned long long)s->way[REQUEST].bytes,
-	    (unsigned long long)s->way[RESPONSE].bytes, (unsigned long long)(w->loop.now_ms - s->began_ms), service);
+	at += sprintf(at, " %s \"", service);
 	at = put_text(at, s->forwarded);
 	at = stpcpy(at, "\" \"");
 	at = put_text(at, s->agent);
@@ -99,7 +102,36 @@ void http_log(struct stream *s)
 	at = put_text(at, s->id);
 	at = stpcpy(at, "\" \"");
 	at = put_text(at, s->request.bytes != NULL && s->bad == HTTP1_OK ? http_authority(&s->request) : (struct http_span){ NULL, 0 });
-	at += sprintf(at, "\" \"%s\" %s %s %s %s - %s\n", host, slot_name(w, s->up.cluster_slot), up,
+	return at + sprintf(at, "\" \"%s\" %s %s %s %s - %s\n", host, slot_name(w, s->up.cluster_slot), up,
 	    addr_print(&s->conn->head.destination, down), addr_print(&s->conn->head.client, client), *route != '\0' ? route : "-");
-	accesslog_line(w, line, (size_t)(at - line));
+}
+
+static char text[TEXTS * FIELD_BYTES + 2048];
+
+void http_log(struct stream *s)
+{
+	char *at;
+
+	if (!s->worker->log.on)
+		return;
+	at = put_first(text, s);
+	at += sprintf(at, "%llu %llu %llu", (unsigned long long)s->way[REQUEST].bytes, (unsigned long long)s->way[RESPONSE].bytes,
+	    (unsigned long long)(s->worker->loop.now_ms - s->began_ms));
+	at = put_rest(at, s);
+	accesslog_line(s->worker, text, (size_t)(at - text));
+}
+
+char *http_log_save(struct stream *s)
+{
+	char *at, *saved;
+
+	if (!s->worker->log.on)
+		return NULL;
+	at = put_first(text, s);
+	*at++ = '\0';
+	at = put_rest(at, s);
+	*at++ = '\0';
+	if ((saved = malloc((size_t)(at - text))) != NULL)
+		memcpy(saved, text, (size_t)(at - text));
+	return saved;
 }

@@ -29,7 +29,7 @@ static void find_upgrade(struct stream *s, const struct http_head *h)
 
 	if (!s->asked.upgrade || !(s->http->upgrades & UPGRADE_WEBSOCKET))
 		return;
-	to = http_value(h, http_find(h, FIELD_UPGRADE, NULL));
+	to = stream_upgrade_of(h);
 	if (to.len == sizeof(websocket) - 1 && strncasecmp(to.at, websocket, to.len) == 0)
 		s->upgrade = to;
 }

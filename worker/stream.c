@@ -5,6 +5,7 @@
  */
 #include "worker/stream.h"
 
+#include "worker/handover.h"
 #include "worker/http_conn.h"
 #include "worker/http_log.h"
 #include "worker/http_upstream.h"
@@ -194,6 +195,15 @@ void stream_add_line(struct stream *s, struct http_span name, struct http_span v
 		w->lines[w->line_count++] = (struct http_line){ name, value };
 }
 
+struct http_span stream_upgrade_of(const struct http_head *h)
+{
+	for (uint16_t i = 0; i < h->count; i++) {
+		if (h->fields[i].id == FIELD_UPGRADE)
+			return http_value(h, &h->fields[i]);
+	}
+	return (struct http_span){ NULL, 0 };
+}
+
 bool stream_write_request(struct stream *s)
 {
 	struct worker *w = s->worker;
@@ -323,12 +333,23 @@ static void count_status(struct stream *s)
 
 #define INTERIMS_MAX 16		/* an endpoint may send them for ever */
 
+static void bad_answer(struct stream *s)
+{
+	live_add(&s->cluster_row->counter[CLUSTER_C_cx_protocol_error], 1);
+	if (s->state < STREAM_ANSWERED) {
+		stream_reply(s, STREAM_UPSTREAM_BAD);
+		return;
+	}
+	stream_abort(s, STREAM_CUT_BAD);
+	http_conn_stream_over(s->conn, HTTP_BREAK);
+}
+
 static void pass_interim(struct stream *s, struct http_head *head)
 {
 	const struct http_framing none = { FRAMING_NONE, 0 };
 
 	if (++s->interims > INTERIMS_MAX) {
-		stream_upstream_ended(s, EBADMSG);
+		bad_answer(s);
 		return;
 	}
 	/* HTTP/1.0 knows none (RFC 9110 15.2). */
@@ -342,8 +363,12 @@ static void answer(struct stream *s, struct http_head *head, const struct http1_
 	struct http_span upgrade = { NULL, 0 };
 	uint64_t took = s->worker->loop.now_ms - s->asked_ms;
 
+	if (m->tunnel && !s->way[REQUEST].ended) {	/* RFC 9110 7.8: the request comes first, as a whole */
+		bad_answer(s);
+		return;
+	}
 	if (m->upgrade)
-		upgrade = http_value(head, http_find(head, FIELD_UPGRADE, NULL));
+		upgrade = stream_upgrade_of(head);
 	s->status = head->status;
 	s->service_ms = took < UINT16_MAX ? (uint16_t)took : UINT16_MAX - 1;
 	s->keep_upstream = m->keep_alive;
@@ -354,17 +379,6 @@ static void answer(struct stream *s, struct http_head *head, const struct http1_
 		return;
 	enter(s, STREAM_ANSWERED);
 	way_begin(&s->way[RESPONSE], m->framing, out.kind);
-}
-
-static void bad_answer(struct stream *s)
-{
-	live_add(&s->cluster_row->counter[CLUSTER_C_cx_protocol_error], 1);
-	if (s->state < STREAM_ANSWERED) {
-		stream_reply(s, STREAM_UPSTREAM_BAD);
-		return;
-	}
-	stream_abort(s, STREAM_CUT_BAD);
-	http_conn_stream_over(s->conn, HTTP_BREAK);
 }
 
 /* Bytes used: 0 where the head goes on.  bytes[0] is where it begins, of which scan.bytes were looked at. */
@@ -443,6 +457,10 @@ static void done(struct stream *s)
 {
 	struct http_conn *c = s->conn;
 
+	if (s->tunnel) {
+		handover_to_tunnel(s);
+		return;
+	}
 	over(s, (enum stream_end)s->end);
 	/* A client that has said all that it has to say, and wants no more, is not in the way of its own answer. */
 	http_conn_stream_over(c, !s->close_after ? HTTP_KEEP : s->way[REQUEST].ended && !s->asked.keep_alive ? HTTP_END : HTTP_LINGER);
@@ -572,13 +590,13 @@ void stream_upstream_ended(struct stream *s, int error)
 	if (s->state == STREAM_ANSWERED && error == 0) {
 		answer_ended(s);
 	} else if (s->state == STREAM_ANSWERED) {
-		stream_abort(s, error == EBADMSG ? STREAM_CUT_BAD : STREAM_CUT);
+		stream_abort(s, STREAM_CUT);
 		http_conn_stream_over(s->conn, HTTP_BREAK);
 	} else if (may_go_again(s)) {
 		go_again(s);
 	} else {
 		live_add(&s->cluster_row->counter[CLUSTER_C_rq_rx_reset], 1);
-		stream_reply(s, error == EBADMSG ? STREAM_UPSTREAM_BAD : STREAM_UPSTREAM_GONE);
+		stream_reply(s, STREAM_UPSTREAM_GONE);
 	}
 }
 
@@ -753,7 +771,8 @@ static void over(struct stream *s, enum stream_end end)
 			filters[i]->over(s);
 	}
 	leave_upstream(s);
-	http_log(s);
+	if (!s->handed_over)
+		http_log(s);
 	leave_rows(s);
 	generation_release(w, &s->generation);
 	s->conn->stream = NULL;
@@ -766,6 +785,11 @@ void stream_abort(struct stream *s, enum stream_end end)
 		return;
 	live_add(&s->chain_row->counter[s->complete_ms == 0 ? HTTP_C_rq_rx_reset : HTTP_C_rq_tx_reset], 1);
 	over(s, end);
+}
+
+void stream_finish(struct stream *s)
+{
+	over(s, (enum stream_end)s->end);
 }
 
 void stream_free_if_over(struct stream *s)

@@ -105,6 +105,7 @@ struct stream {
 	bool replied : 1;			/* the answer is our own */
 	bool in_cluster : 1, in_pending : 1;	/* counted in the gauges of requests */
 	bool tunnel : 1;			/* it becomes one when its answer's head is out */
+	bool handed_over : 1;			/* which will write its line */
 	bool again : 1;				/* goes on a new connection, not on a kept one */
 	bool lost : 1;				/* the connection has ended while bytes were being sent on it */
 };
@@ -127,6 +128,8 @@ enum verdict stream_reply(struct stream *, enum stream_end);
 void stream_resume(struct stream *);
 /* A field for the head that is being made; its bytes last until that is written. */
 void stream_add_line(struct stream *, struct http_span name, struct http_span value);
+/* What Upgrade says, which is of one connection and gone for all others; len 0: there is none. */
+struct http_span stream_upgrade_of(const struct http_head *);
 /* Writes the request's head into the arena, for the router.  False: no memory. */
 bool stream_write_request(struct stream *);
 
@@ -150,6 +153,8 @@ static inline bool stream_is_idempotent(const struct stream *s)
 	    1u << METHOD_OPTIONS | 1u << METHOD_TRACE);
 }
 
+/* It has come to its end, and the client has all of it. */
+void stream_finish(struct stream *);
 /* It ends here and now, without a word to the client. */
 void stream_abort(struct stream *, enum stream_end);
 /* What it waits for is due at that time; UINT64_MAX: for nothing. */

@@ -220,6 +220,16 @@ static void leave_starved(struct transport *t)
 	t->starved = false;
 }
 
+void transport_cancel(struct transport *t)
+{
+	if (t->starved) {
+		leave_starved(t);
+		t->user->data(t, NULL, 0, -1);
+	} else if (transport_is_busy(t)) {
+		loop_cancel_fd(&t->worker->loop, t->fd);
+	}
+}
+
 void transport_close(struct transport *t, bool reset)
 {
 	if (t->closed)
@@ -228,7 +238,8 @@ void transport_close(struct transport *t, bool reset)
 	t->resetting = reset;
 	leave_starved(t);
 	if (t->inflight > 0) {
-		loop_cancel_fd(&t->worker->loop, t->fd);
+		if (t->fd != -1)
+			loop_cancel_fd(&t->worker->loop, t->fd);
 		return;
 	}
 	/* Not from under a caller that still looks at it. */
@@ -300,6 +311,8 @@ static void dispatch(struct transport *t, enum op_kind kind, int res, unsigned f
 		t->watching = false;
 		if (!t->closed && res > 0 && (res & POLLERR))
 			t->user->reset(t);
+		else if (!t->closed)
+			t->user->data(t, NULL, 0, -1);
 		break;
 	default:
 		abort();

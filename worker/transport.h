@@ -78,6 +78,14 @@ void transport_set_nonblock(struct transport *, bool on);
 /* A reset is told of though nothing is read. */
 void transport_watch(struct transport *);
 
+/* Is anything armed? */
+static inline bool transport_is_busy(const struct transport *t)
+{
+	return t->reading || t->starved || t->watching || t->waiting_room || t->writing != NULL;
+}
+/* Gives up whatever is: data() with nothing tells when something has come back. */
+void transport_cancel(struct transport *);
+
 /* Says FIN now; it can be read on. */
 void transport_shut(struct transport *);
 /* Both ways: what has come is still read, and then it is over. */

@@ -769,3 +769,83 @@ def test_connections_are_listed_and_ended(proxy, origin, dial):
     assert b["cluster"] == "origin" and b["endpoint"] == f"127.0.0.1:{ORIGIN}"
     m.ask("drain", "--listener", "web", "--over", "1ms")
     idle.ends()
+
+
+# ---- tunnels ----
+
+UPGRADE = b"GET /chat HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n"
+SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+
+
+@pytest.mark.parametrize("early", [b"", b"before it was asked"])
+def test_an_upgrade(proxy, origin, dial, early):
+    m = proxy()
+    c = dial()
+    c.send(GET)
+    o = serve_one(origin)
+    c.message()
+    c.send(UPGRADE + early)
+    head = o.head()
+    assert head["upgrade"] == "websocket" and head["connection"].lower() == "upgrade" and head["sec-websocket-key"] == "x"
+    o.send(SWITCH + b"hello")
+    head = c.head()
+    assert head.status == 101 and head["upgrade"] == "websocket" and head["connection"].lower() == "upgrade"
+    assert c.exactly(5) == b"hello" and o.exactly(len(early)) == early
+    for i in range(50):
+        c.send(b"ping%d" % i)
+        assert o.until(b"%d" % i) == b"ping%d" % i
+        o.send(b"pong%d" % i)
+        assert c.until(b"%d" % i) == b"pong%d" % i
+    assert m.stat("http.web.downstream_cx_upgrades_active") == 1
+    exchange(c, BODY, lambda: o.exactly(len(BODY)))
+    exchange(o, BODY, lambda: c.exactly(len(BODY)))
+    (listed,) = m.connections()
+    assert listed["state"] == "open" and listed["cluster"] == "origin"
+    c.sock.shutdown(socket.SHUT_WR)
+    o.ends()
+    o.send(b"bye")
+    o.close()
+    assert c.rest() == b"bye"
+    wait_for("gone", lambda: m.stat("server.connections") == 0)
+    s = m.stats()
+    assert s.get("http.web.downstream_cx_upgrades_active", 0) == s.get("cluster.origin.upstream_cx_active", 0) == 0
+    assert s["http.web.downstream_cx_upgrades_total"] == 1
+    line = lines(m, 2)[1]
+    assert line["status"] == "101" and int(line["sent"]) > len(BODY) and int(line["received"]) > len(BODY)
+
+
+def test_an_upgrade_that_is_refused(proxy, origin, dial):
+    proxy()
+    c = dial()
+    c.send(UPGRADE)
+    o = serve_one(origin)
+    assert c.message()[1] == b"ok"
+    c.send(GET.replace(b"\r\n\r\n", b"\r\nUpgrade: other\r\nConnection: upgrade\r\n\r\n"))
+    assert o.head().get("upgrade") == []
+    o.send(OK)
+    assert c.message()[1] == b"ok"
+
+
+def test_connect(proxy, origin, dial):
+    m = proxy(http='upgrade_configs = [ "connect" ];')
+    c = dial()
+    c.send(b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\nfirst")
+    o = origin.accept()
+    assert o.head().line == "CONNECT a:1 HTTP/1.1"
+    o.send(b"HTTP/1.1 200 OK\r\n\r\nhello")
+    assert c.head().status == 200
+    assert c.exactly(5) == b"hello" and o.exactly(5) == b"first"
+    c.send(b"x")
+    assert o.exactly(1) == b"x"
+    c.close()
+    o.ends()
+    o.close()
+    wait_for("gone", lambda: m.stat("server.connections") == 0)
+
+
+def test_connect_is_not_allowed_by_itself(proxy, origin, dial):
+    proxy()
+    c = dial()
+    c.send(b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n")
+    assert c.message()[0].status == 404
+    origin.nobody(0)
