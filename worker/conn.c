@@ -5,7 +5,10 @@
  */
 #include "worker/conn.h"
 
+#include "common/match.h"
 #include "worker/accesslog.h"
+#include "worker/handover.h"
+#include "worker/sniff.h"
 #include "worker/worker.h"
 
 #include <errno.h>
@@ -46,15 +49,22 @@ static struct live_row *row_of(struct conn *c, uint32_t slot)
 
 /* ---- opening ---- */
 
-/* Of idle time-out and end_ms the earlier; not before it is open. */
+/* Open: of idle time-out and end_ms the earlier; before: of the attempt's and the first bytes' time. */
 static void set_deadline(struct conn *c)
 {
-	uint64_t at = c->idle_timeout_ms != 0 ? c->head.active_ms + c->idle_timeout_ms : UINT64_MAX;
+	const struct opening *o = conn_opening(c);
+	uint64_t at = UINT64_MAX;
 
-	if (c->state != CONN_OPEN)
+	if (c->state == CONN_CLOSING)
 		return;
-	if (c->head.end_ms < at)
+	if (c->state == CONN_OPEN && !c->sniffing && c->idle_timeout_ms != 0)
+		at = c->head.active_ms + c->idle_timeout_ms;
+	if ((c->state == CONN_OPEN || c->sniffing) && c->head.end_ms < at)
 		at = c->head.end_ms;
+	if (o != NULL && o->dialling && !o->timed_out && o->dial_end_ms < at)
+		at = o->dial_end_ms;
+	if (o != NULL && c->sniffing && !c->decided && o->sniff_end_ms < at)
+		at = o->sniff_end_ms;
 	if (at != UINT64_MAX)
 		wheel_set(&c->head.worker->wheel, &c->head.deadline, at);
 	else
@@ -86,11 +96,15 @@ static void dial(struct conn *c, enum conn_end before)
 {
 	enum conn_end end = attempt(c, before);
 
-	if (end == END_NONE)
-		wheel_set(&c->head.worker->wheel, &c->head.deadline,
-		    c->head.worker->loop.now_ms + c->opening->dial.cluster->connect_timeout_ms);
-	else
+	if (end == END_NONE) {
+		c->opening->dial_end_ms = c->head.worker->loop.now_ms + c->opening->dial.cluster->connect_timeout_ms;
+		set_deadline(c);
+	} else if (c->sniffing) {
+		c->opening->failed = (uint8_t)end;	/* the chain that is left may be another one */
+		set_deadline(c);
+	} else {
 		conn_close(c, end, end != END_NO_ENDPOINT);
+	}
 }
 
 static void proxy(struct conn *c, const struct image *image, const struct image_tcp_proxy *t)
@@ -106,12 +120,25 @@ static void proxy(struct conn *c, const struct image *image, const struct image_
 	c->opening->max_attempts = (uint16_t)t->max_connect_attempts;
 	c->opening->dial.cluster = cluster;
 	if (!upstream_enter_cluster(w, &c->up, image, cluster)) {
-		conn_close(c, END_OVERFLOW, true);
+		if (c->sniffing)
+			c->opening->failed = END_OVERFLOW;
+		else
+			conn_close(c, END_OVERFLOW, true);
 		return;
 	}
 	dial(c, END_NONE);
-	if (c->state == CONN_CONNECTING)
-		flow_start(c, DOWNSTREAM);
+}
+
+static void use_chain(struct conn *c)
+{
+	downstream_use_chain(&c->head, &c->opening->generation->image, c->opening->chain);
+	live_add(&row_of(c, c->head.chain_slot)->counter[CHAIN_C_cx_rx_bytes], (int64_t)c->flow[DOWNSTREAM].bytes);
+}
+
+static void no_chain(struct conn *c)
+{
+	live_add(&row_of(c, c->head.listener_slot)->counter[LISTENER_C_no_chain], 1);
+	conn_close(c, END_NO_CHAIN, false);
 }
 
 static const struct downstream_kind tunnel;
@@ -132,6 +159,9 @@ static struct conn *conn_new(const struct arrival *a)
 	o->dial.image = &a->generation->image;
 	o->dial.client = a->client;
 	o->dial.destination = a->destination;
+	o->listener = a->listener;
+	o->chain = a->chain;
+	o->sniff_end_ms = UINT64_MAX;
 	c->opening = o;
 	c->side[DOWNSTREAM].fd = a->fd;
 	c->side[UPSTREAM].fd = -1;
@@ -142,21 +172,57 @@ static struct conn *conn_new(const struct arrival *a)
 	return c;
 }
 
+/* What has come already. */
+static void take_pending(struct conn *c, const struct arrival *a)
+{
+	struct flow *f = &c->flow[DOWNSTREAM];
+
+	f->pending = a->pending.at;		/* and counted as buffered already */
+	f->pending_end = a->pending.len;
+	f->pending_size = a->pending.size;
+	f->bytes = a->pending.len;
+	f->eof = a->eof;
+}
+
+static void begin_sniffing(struct conn *c, const struct arrival *a)
+{
+	c->sniffing = true;
+	if (a->listener->filters_timeout_ms != 0)
+		c->opening->sniff_end_ms = c->head.born_ms + a->listener->filters_timeout_ms;
+}
+
+/* The chain's last filter, or NULL if that is not ours. */
+static const struct image_tcp_proxy *tcp_proxy_of(const struct image *image, const struct image_chain *chain)
+{
+	const struct image_filter *last = chain == NULL ? NULL : image_filter(image, chain->first_filter + chain->filter_count - 1);
+
+	return last != NULL && last->type == FILTER_TCP_PROXY ? image_tcp_proxy(image, last->index) : NULL;
+}
+
 int conn_begin(const struct arrival *a)
 {
 	const struct image *image = &a->generation->image;
+	const struct image_tcp_proxy *t = tcp_proxy_of(image, a->chain);
 	struct conn *c = conn_new(a);
 
 	if (c == NULL)
 		return -1;
 	if (!downstream_init(&c->head, &tunnel, a)) {
 		conn_close(c, END_OVERFLOW, true);
-	} else if (a->chain == NULL) {
-		live_add(&row_of(c, c->head.listener_slot)->counter[LISTENER_C_no_chain], 1);
-		conn_close(c, END_NO_CHAIN, false);
-	} else {
-		downstream_use_chain(&c->head, image, a->chain);
-		proxy(c, image, image_tcp_proxy(image, image_filter(image, a->chain->first_filter + a->chain->filter_count - 1)->index));
+		return 0;
+	}
+	take_pending(c, a);
+	if (a->sniff)
+		begin_sniffing(c, a);
+	else if (a->chain != NULL)
+		use_chain(c);
+	if (t != NULL)
+		proxy(c, image, t);
+	else if (!a->sniff)
+		no_chain(c);
+	if (c->state == CONN_CONNECTING) {
+		set_deadline(c);
+		flow_start(c, DOWNSTREAM);
 	}
 	return 0;
 }
@@ -169,6 +235,8 @@ static void forget_opening(struct conn *c)
 	free(c->opening);
 	c->opening = NULL;
 }
+
+static void leave(struct conn *);
 
 /* ---- open ---- */
 
@@ -215,8 +283,8 @@ int conn_take_over(struct handed *h)
 static void opened(struct conn *c)
 {
 	conn_enter(c, CONN_OPEN);
-	c->reached = true;
-	forget_opening(c);
+	if (!c->sniffing)
+		forget_opening(c);
 	c->head.active_ms = c->head.worker->loop.now_ms;
 	set_deadline(c);
 	flow_open(c, DOWNSTREAM);
@@ -233,7 +301,11 @@ static void dialled(struct conn *c, int res)
 	if (c->state == CONN_CLOSING)
 		return;
 	if (res == 0 && !late) {
-		opened(c);
+		c->reached = true;
+		if (c->decided)
+			leave(c);
+		else
+			opened(c);
 		return;
 	}
 	c->opening->dial.error = late ? ETIMEDOUT : -res;
@@ -241,19 +313,96 @@ static void dialled(struct conn *c, int res)
 	upstream_failed(c->head.worker, &c->up, why);
 	close(c->side[UPSTREAM].fd);
 	c->side[UPSTREAM].fd = -1;
-	dial(c, why);
+	if (c->decided)
+		leave(c);
+	else
+		dial(c, why);
+}
+
+/* ---- sniffing ---- */
+
+/* It stays with the chain that it was dialled for. */
+static void stay(struct conn *c)
+{
+	struct opening *o = c->opening;
+
+	c->sniffing = false;
+	if (o->chain == NULL) {
+		no_chain(c);
+		return;
+	}
+	use_chain(c);
+	if (o->failed != END_NONE) {
+		conn_close(c, (enum conn_end)o->failed, o->failed != END_NO_ENDPOINT);
+	} else if (c->state == CONN_OPEN) {
+		forget_opening(c);
+		set_deadline(c);
+		flow_open(c, DOWNSTREAM);
+	}
+}
+
+/* handover_to_chain() goes on when the kernel holds nothing of it any more. */
+static void leave(struct conn *c)
+{
+	c->sniffing = c->decided = false;
+	conn_close(c, END_DONE, false);
+	c->leaving = true;
+}
+
+static void go_elsewhere(struct conn *c, const struct image_chain *other)
+{
+	c->opening->other = other;
+	if (!c->opening->dialling) {
+		leave(c);
+		return;
+	}
+	c->decided = true;
+	flow_stop(c, DOWNSTREAM);
+}
+
+static void decide(struct conn *c, enum image_application application)
+{
+	const struct opening *o = c->opening;
+	const struct image_chain *chain = match_chain(&o->generation->image, o->listener, &c->head.destination, application, &c->head.client);
+
+	if (chain != NULL && (chain != o->chain || tcp_proxy_of(&o->generation->image, chain) == NULL))
+		go_elsewhere(c, chain);
+	else if (chain == NULL)
+		no_chain(c);
+	else
+		stay(c);
+}
+
+void conn_sniff(struct conn *c, bool over)
+{
+	const struct flow *f = &c->flow[DOWNSTREAM];
+	enum image_application application = APPLICATION_ANY;
+
+	if (c->decided)
+		return;
+	if (over || (f->pending_end > f->pending_at && sniff(f->pending + f->pending_at, f->pending_end - f->pending_at, &application)))
+		decide(c, application);
+}
+
+void conn_endpoint_speaks(struct conn *c)
+{
+	if (!c->decided)
+		stay(c);
 }
 
 static void ran_out(struct conn *c)
 {
 	struct worker *w = c->head.worker;
 
-	if (c->head.draining && w->loop.now_ms >= c->head.end_ms) {
+	if (c->state == CONN_CONNECTING && !(c->sniffing && w->loop.now_ms >= c->head.end_ms)) {
+		set_deadline(c);
+	} else if (c->head.draining && w->loop.now_ms >= c->head.end_ms) {
 		conn_close(c, END_DRAINED, false);
 	} else if (w->loop.now_ms >= c->head.end_ms) {
-		live_add(&row_of(c, c->head.chain_slot)->counter[CHAIN_C_max_duration], 1);
+		if (c->head.chain_slot != IMAGE_NONE)
+			live_add(&row_of(c, c->head.chain_slot)->counter[CHAIN_C_max_duration], 1);
 		conn_close(c, END_DURATION, false);
-	} else if (c->idle_timeout_ms != 0 && w->loop.now_ms >= c->head.active_ms + c->idle_timeout_ms) {
+	} else if (!c->sniffing && c->idle_timeout_ms != 0 && w->loop.now_ms >= c->head.active_ms + c->idle_timeout_ms) {
 		live_add(&row_of(c, c->head.chain_slot)->counter[CHAIN_C_idle_timeout], 1);
 		live_add(&row_of(c, c->up.cluster_slot)->counter[CLUSTER_C_cx_idle_timeout], 1);
 		conn_close(c, END_IDLE, false);
@@ -329,9 +478,12 @@ static bool ended_by_endpoint(const struct conn *c)
 static void conn_free(struct conn *c)
 {
 	struct worker *w = c->head.worker;
+	bool left;
 
 	leave_starved(c);
-	accesslog_connection(c);
+	left = c->leaving && handover_to_chain(c) == 0;
+	if (!left)
+		accesslog_connection(c);
 	if (c->from_http) {
 		live_add(&row_of(c, c->head.chain_slot)->gauge[HTTP_G_upgrades_active], -1);
 		free(c->line);
@@ -347,7 +499,8 @@ static void conn_free(struct conn *c)
 	}
 	upstream_leave(w, &c->up, ended_by_endpoint(c));
 	upstream_leave_cluster(w, &c->up);
-	downstream_leave(&c->head);
+	if (!left)
+		downstream_leave(&c->head);
 	free(c);
 }
 
@@ -357,13 +510,22 @@ static void deadline(struct downstream *d)
 {
 	struct conn *c = conn_of(d);
 
-	if (c->state == CONN_CONNECTING) {
+	const struct opening *o = conn_opening(c);
+	uint64_t now = d->worker->loop.now_ms;
+
+	if (c->state == CONN_CLOSING) {
+		if (c->inflight == 0)
+			conn_free(c);
+	} else if (c->sniffing && !c->decided && now >= o->sniff_end_ms) {
+		live_add(&row_of(c, d->listener_slot)->counter[LISTENER_C_pre_cx_timeout], 1);
+		decide(c, APPLICATION_ANY);
+		set_deadline(c);
+	} else if (o != NULL && o->dialling && !o->timed_out && now >= o->dial_end_ms) {
 		c->opening->timed_out = true;	/* dialled() goes on when the kernel has given the operation back */
 		loop_cancel_fd(&d->worker->loop, c->side[UPSTREAM].fd);
-	} else if (c->state == CONN_OPEN) {
+		set_deadline(c);
+	} else {
 		ran_out(c);
-	} else if (c->inflight == 0) {
-		conn_free(c);
 	}
 }
 

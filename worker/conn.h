@@ -3,6 +3,10 @@
  *
  *   connecting -> open -> closing -> freed
  *
+ * Where the first bytes decide the chain, it is a tunnel while they have not come, dialled as the chain says that is left when
+ * they say nothing: a server that speaks first is not kept waiting, and decides too.  If they say something else, the client
+ * leaves for that chain (handover.h).
+ *
  * It owns both descriptors, its two flows and its place in the rows of `live`.  `inflight` counts what the kernel holds of
  * it: freed only when that is nought.  Once it is open it holds no generation: what it needs of the image was copied.
  */
@@ -26,7 +30,13 @@ struct side {
 struct opening {
 	struct dial dial;
 	struct generation *generation;	/* held */
+	const struct image_listener *listener;
+	const struct image_chain *chain;	/* what is dialled for; sniffing: if nothing else is found.  NULL: none */
+	const struct image_chain *other;	/* leaving: this */
+	uint64_t dial_end_ms;			/* of the attempt */
+	uint64_t sniff_end_ms;			/* UINT64_MAX: none */
 	uint16_t max_attempts;
+	uint8_t failed;				/* enum conn_end: sniffing, and there is no endpoint */
 	bool dialling;			/* OP_CONNECT is in flight */
 	bool timed_out;			/* and is being cancelled: its time is over */
 };
@@ -37,6 +47,9 @@ struct conn {
 	uint16_t inflight;
 	uint8_t state;
 	bool reached : 1;		/* the endpoint has answered: there is an address of ours towards it */
+	bool sniffing : 1;		/* not decided: nothing of the client's is passed on */
+	bool decided : 1;		/* sniffing, and nothing more is read: the other chain has a use for what is being dialled */
+	bool leaving : 1;		/* closing, but the client goes to another chain */
 	bool from_http : 1;		/* it was a request: Upgrade, CONNECT */
 	bool endpoint_first : 1;	/* it ended its direction before the client did */
 	bool nonblock[2];		/* O_NONBLOCK is set on that side: ring operations that wait would fail */
@@ -75,6 +88,9 @@ int conn_take_over(struct handed *);
 void conn_complete(struct conn *, enum op_kind, int res, unsigned flags);
 /* Both ways done, or given up; `reset` sends RST instead of FIN. */
 void conn_close(struct conn *, enum conn_end, bool reset);
+/* Sniffing: more of the client has come, or all that there will be (`over`); the endpoint has spoken. */
+void conn_sniff(struct conn *, bool over);
+void conn_endpoint_speaks(struct conn *);
 /* A flow passed its end on, the other goes on. */
 void conn_half_closed(struct conn *);
 

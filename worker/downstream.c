@@ -104,6 +104,10 @@ bool downstream_init(struct downstream *d, const struct downstream_kind *kind, c
 {
 	struct worker *w = a->worker;
 
+	if (a->from != NULL) {
+		downstream_move(a->from, d, kind);
+		return true;
+	}
 	d->kind = kind;
 	d->worker = w;
 	d->deadline.fire = deadline;
@@ -178,12 +182,12 @@ static void refuse(struct worker *w, const struct listener *listener, int fd, un
 }
 
 /* The last filter of its chain says what it becomes. */
-static int begin(const struct arrival *a)
+int downstream_begin(const struct arrival *a)
 {
 	const struct image *image = &a->generation->image;
 	const struct image_filter *last;
 
-	if (a->chain == NULL)
+	if (a->chain == NULL || a->sniff)
 		return conn_begin(a);
 	last = image_filter(image, a->chain->first_filter + a->chain->filter_count - 1);
 	return last->type == FILTER_HTTP ? http_conn_begin(a, image_http(image, last->index)) : conn_begin(a);
@@ -207,8 +211,9 @@ void downstream_accept(struct worker *w, struct listener *listener, int fd, cons
 	l = image_listener(&a.generation->image, listener->index);
 	find_destination(&a, l->kind == LISTENER_VIRTUAL_OUTBOUND || l->kind == LISTENER_VIRTUAL_INBOUND);
 	a.listener = hand_off(&a, l);
+	a.sniff = match_asks_application(&a.generation->image, a.listener, &a.destination);
 	a.chain = match_chain(&a.generation->image, a.listener, &a.destination, APPLICATION_ANY, &a.client);
-	if (begin(&a) == 0)
+	if (downstream_begin(&a) == 0)
 		return;
 	live_add(open_now, -1);
 	count(w, WORKER_C_shed_memory);

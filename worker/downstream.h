@@ -6,6 +6,7 @@
 
 #include "common/addr.h"
 #include "common/image.h"
+#include "worker/inbuf.h"
 #include "worker/wheel.h"
 
 struct downstream;
@@ -80,12 +81,20 @@ struct arrival {
 	struct generation *generation;		/* held */
 	const struct image_listener *listener;
 	const struct image_chain *chain;	/* NULL: none matches */
+	bool sniff;				/* another one may match when its first bytes have come */
+	/* of one whose first bytes have come: */
+	struct downstream *from;		/* what it was so far; NULL: nothing */
+	struct inbuf pending;
+	bool eof;
 };
 
+/* Goes on as its chain says: takes descriptor, generation and pending bytes.  -1: no memory; nothing is taken. */
+int downstream_begin(const struct arrival *);
 /* Takes the descriptor. */
 void downstream_accept(struct worker *, struct listener *, int fd, const struct addr *client);
 
-/* Into the list of all, and counted in its listener's row; the rest is nought.  False: over the listener's limit, and it
+/* Into the list of all, and counted in its listener's row; the rest is nought.  One that was something before is moved.
+ * False: over the listener's limit, and it
  * is to be closed with END_OVERFLOW. */
 bool downstream_init(struct downstream *, const struct downstream_kind *, const struct arrival *);
 /* Counted in its chain's row. */

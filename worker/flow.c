@@ -47,9 +47,11 @@ static void fail(struct conn *c, unsigned of_side)
 
 /* ---- counting: as the bytes move, so that a long connection shows what it does ---- */
 
-static live_word *counter(struct conn *c, uint32_t slot, unsigned which)
+/* Before its chain is known nothing is counted there; conn.c makes up for it. */
+static void add(struct conn *c, uint32_t slot, unsigned which, uint64_t n)
 {
-	return &live_row(&c->head.worker->live, c->head.worker->index, slot)->counter[which];
+	if (slot != IMAGE_NONE)
+		live_add(&live_row(&c->head.worker->live, c->head.worker->index, slot)->counter[which], (int64_t)n);
 }
 
 static void received(struct conn *c, unsigned d, uint64_t n)
@@ -57,9 +59,9 @@ static void received(struct conn *c, unsigned d, uint64_t n)
 	c->flow[d].bytes += n;
 	c->head.active_ms = c->head.worker->loop.now_ms;
 	if (d == DOWNSTREAM)
-		live_add(counter(c, c->head.chain_slot, CHAIN_C_cx_rx_bytes), (int64_t)n);
+		add(c, c->head.chain_slot, CHAIN_C_cx_rx_bytes, n);
 	else
-		live_add(counter(c, c->up.cluster_slot, CLUSTER_C_cx_rx_bytes), (int64_t)n);
+		add(c, c->up.cluster_slot, CLUSTER_C_cx_rx_bytes, n);
 }
 
 static void sent(struct conn *c, unsigned d, uint64_t n)
@@ -67,9 +69,9 @@ static void sent(struct conn *c, unsigned d, uint64_t n)
 	c->flow[d].sent += n;
 	c->head.active_ms = c->head.worker->loop.now_ms;
 	if (d == DOWNSTREAM)
-		live_add(counter(c, c->up.cluster_slot, CLUSTER_C_cx_tx_bytes), (int64_t)n);
+		add(c, c->up.cluster_slot, CLUSTER_C_cx_tx_bytes, n);
 	else
-		live_add(counter(c, c->head.chain_slot, CHAIN_C_cx_tx_bytes), (int64_t)n);
+		add(c, c->head.chain_slot, CHAIN_C_cx_tx_bytes, n);
 }
 
 /* ---- reading ---- */
@@ -114,7 +116,10 @@ static void read_on(struct conn *c, unsigned d)
 {
 	struct flow *f = &c->flow[d];
 
-	if (f->reading || f->eof || f->starved || c->state == CONN_CLOSING || f->pending_end > f->pending_at || f->piped > 0)
+	if (c->decided && d == DOWNSTREAM)
+		return;
+	if (f->reading || f->eof || f->starved || c->state == CONN_CLOSING || f->piped > 0 ||
+	    (f->pending_end > f->pending_at && !(c->sniffing && d == DOWNSTREAM)))
 		return;
 	if (!f->busy && c->nonblock[d] && !c->flow[!d].spliced) {
 		set_nonblock(c, DOWNSTREAM, false);
@@ -161,6 +166,7 @@ static int keep(struct conn *c, unsigned d, const char *bytes, uint32_t len)
 
 		if ((bigger = realloc(f->pending, size)) == NULL) {
 			count(c->head.worker, WORKER_C_shed_memory);
+			f->lost = true;
 			conn_close(c, END_NO_MEMORY, true);
 			return -1;
 		}
@@ -246,6 +252,8 @@ static void pass_end(struct conn *c, unsigned d)
 {
 	struct flow *f = &c->flow[d];
 
+	if (c->sniffing && d == DOWNSTREAM)
+		return;
 	if (!f->eof || f->done || f->sending || f->pending_end > f->pending_at || f->piped > 0 || c->state != CONN_OPEN)
 		return;
 	f->done = true;
@@ -266,7 +274,7 @@ static void flush(struct conn *c, unsigned d)
 	struct flow *f = &c->flow[d];
 	ssize_t n;
 
-	if (f->sending || f->waiting_room || c->state != CONN_OPEN)
+	if (f->sending || f->waiting_room || c->state != CONN_OPEN || (c->sniffing && d == DOWNSTREAM))
 		return;
 	if (f->pending_end > f->pending_at) {
 		n = give(c, d, f->pending + f->pending_at, f->pending_end - f->pending_at);
@@ -292,6 +300,18 @@ void flow_open(struct conn *c, unsigned d)
 
 /* ---- quiet ---- */
 
+void flow_stop(struct conn *c, unsigned d)
+{
+	struct flow *f = &c->flow[d];
+	struct io_uring_sqe *sqe;
+
+	if (!f->reading || f->stopping)
+		return;
+	sqe = loop_sqe(&c->head.worker->loop, NULL, OP_NONE);
+	io_uring_prep_cancel64(sqe, (uint64_t)(uintptr_t)c | (unsigned)(OP_DATA0 + d), 0);
+	f->stopping = true;
+}
+
 static void go_busy(struct conn *c, unsigned d)
 {
 	struct flow *f = &c->flow[d];
@@ -299,12 +319,7 @@ static void go_busy(struct conn *c, unsigned d)
 	f->busy = true;
 	f->run = 0;
 	f->small = 0;
-	if (f->reading && !f->stopping) {
-		struct io_uring_sqe *sqe = loop_sqe(&c->head.worker->loop, NULL, OP_NONE);
-
-		io_uring_prep_cancel64(sqe, (uint64_t)(uintptr_t)c | (unsigned)(OP_DATA0 + d), 0);
-		f->stopping = true;
-	}
+	flow_stop(c, d);
 }
 
 /* Sends a loan by the ring.  MSG_DONTWAIT: it completes at once, so that no loan waits for a slow peer. */
@@ -327,13 +342,15 @@ static void take_loan(struct conn *c, unsigned d, unsigned id, uint32_t len)
 
 	received(c, d, len);
 	f->data_turn = (uint32_t)c->head.worker->loop.turn;
-	if (c->state == CONN_OPEN && !f->sending && !f->waiting_room && f->pending_end == f->pending_at) {
+	if (c->sniffing && d == UPSTREAM)
+		conn_endpoint_speaks(c);
+	if (c->state == CONN_OPEN && !c->sniffing && !f->sending && !f->waiting_room && f->pending_end == f->pending_at) {
 		send_loan(c, d, id, len);
 	} else {
 		keep(c, d, buffer_at(b, id), len);
 		buffer_return(b, id);
 	}
-	if (c->state != CONN_CLOSING && (again || len == BUFFER_BYTES || f->pending_end > f->pending_at))
+	if (c->state != CONN_CLOSING && !c->sniffing && (again || len == BUFFER_BYTES || f->pending_end > f->pending_at))
 		go_busy(c, d);
 }
 
@@ -359,7 +376,10 @@ void flow_data(struct conn *c, unsigned d, int res, unsigned flags)
 		f->stopping = false;
 	}
 	if (c->state == CONN_CLOSING) {
-		if (res > 0 && (flags & IORING_CQE_F_BUFFER))
+		if (res > 0 && c->leaving && d == DOWNSTREAM)
+			keep(c, d, buffer_at(&c->head.worker->buffers, flags >> IORING_CQE_BUFFER_SHIFT), (uint32_t)res);
+		f->eof = f->eof || res == 0;
+		if (flags & IORING_CQE_F_BUFFER)
 			buffer_return(&c->head.worker->buffers, flags >> IORING_CQE_BUFFER_SHIFT);
 		return;
 	}
@@ -373,9 +393,13 @@ void flow_data(struct conn *c, unsigned d, int res, unsigned flags)
 		starve(c, d);
 	else if (res != -ECANCELED && res != -EAGAIN && res != -EINTR)
 		fail(c, d);
+	if (c->sniffing && c->state != CONN_CLOSING && d == DOWNSTREAM)
+		conn_sniff(c, f->eof || f->pending_end - f->pending_at >= c->buffer_limit[d]);
+	else if (c->sniffing && c->state != CONN_CLOSING && f->eof)
+		conn_endpoint_speaks(c);
 	if (c->state == CONN_CLOSING)
 		return;
-	if (c->state == CONN_OPEN) {
+	if (c->state == CONN_OPEN && !(c->sniffing && d == DOWNSTREAM)) {
 		flush(c, d);
 		return;
 	}

@@ -35,11 +35,14 @@ struct flow {
 	bool watching : 1;		/* OP_HUP is armed */
 	bool eof : 1, done : 1;		/* the source has ended; the end was passed on */
 	bool starved : 1;		/* waits for a receive buffer */
+	bool lost : 1;			/* there was no memory for what has come */
 };
 
 void flow_init(struct flow *);
 /* Begins to read from the source; what comes before the peer is there waits in `pending`. */
 void flow_start(struct conn *, unsigned direction);
+/* Reads no more for the moment; what the kernel has taken still comes. */
+void flow_stop(struct conn *, unsigned direction);
 /* The peer is there now. */
 void flow_open(struct conn *, unsigned direction);
 /* Completions. */

@@ -5,6 +5,7 @@
 #include "worker/http_conn.h"
 #include "worker/http_log.h"
 #include "worker/http_upstream.h"
+#include "worker/pool.h"
 #include "worker/stream.h"
 #include "worker/worker.h"
 
@@ -55,4 +56,28 @@ void handover_to_tunnel(struct stream *s)
 	http_upstream_close(u, false);
 	stream_finish(s);
 	http_conn_leave(c);
+}
+
+int handover_to_chain(struct conn *c)
+{
+	struct opening *o = c->opening;
+	struct flow *f = &c->flow[DOWNSTREAM];
+	struct arrival a = {
+		.worker = c->head.worker, .fd = c->side[DOWNSTREAM].fd, .client = c->head.client, .destination = c->head.destination,
+		.generation = o->generation, .listener = o->listener, .chain = o->other, .from = &c->head, .eof = f->eof,
+		.pending = { f->pending, f->pending_end, f->pending_size },
+	};
+
+	if (f->lost || f->pending_at > 0)
+		return -1;
+	if (c->reached && !c->flow[UPSTREAM].eof && c->flow[UPSTREAM].bytes == 0 &&
+	    pool_offer(a.worker, &o->dial, &c->up, c->side[UPSTREAM].fd) == 0)
+		c->side[UPSTREAM].fd = -1;
+	if (downstream_begin(&a) == -1)
+		return -1;
+	f->pending = NULL;
+	f->pending_at = f->pending_end = f->pending_size = 0;
+	c->side[DOWNSTREAM].fd = -1;
+	o->generation = NULL;
+	return 0;
 }

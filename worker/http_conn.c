@@ -79,7 +79,11 @@ int http_conn_begin(const struct arrival *a, const struct image_http *http)
 	if (http->max_connection_duration_ms != 0)
 		c->head.end_ms = c->head.born_ms + http->max_connection_duration_ms;
 	http_conn_hurry(c);
-	read_on(c);
+	c->in = a->pending;
+	c->received = a->pending.len;
+	live_add(&row_of(c)->counter[HTTP_C_cx_rx_bytes], a->pending.len);
+	c->transport.eof = a->eof;
+	http_conn_go_on(c);
 	return 0;
 }
 

@@ -42,18 +42,41 @@ static void count_cluster(struct http_upstream *u, unsigned counter)
 
 /* ---- connecting ---- */
 
-struct http_upstream *http_upstream_dial(struct pool *p, struct dial *d, enum conn_end *why_r)
+static struct http_upstream *link_new(struct pool *p)
 {
-	struct worker *w = p->worker;
 	struct http_upstream *u = aligned_alloc(OP_ALIGN, (sizeof(*u) + OP_ALIGN - 1) & ~(size_t)(OP_ALIGN - 1));
-	int fd;
 
-	*why_r = END_NO_MEMORY;
 	if (u == NULL) {
-		count(w, WORKER_C_shed_memory);
+		count(p->worker, WORKER_C_shed_memory);
 		return NULL;
 	}
 	memset(u, 0, sizeof(*u));
+	u->pool = p;
+	u->deadline.fire = ran_out;
+	return u;
+}
+
+static void begin(struct http_upstream *u, const struct image_cluster *cluster, int fd)
+{
+	struct worker *w = u->pool->worker;
+
+	transport_init(&u->transport, w, &user, fd);
+	u->left = cluster->max_requests_per_connection != 0 ? cluster->max_requests_per_connection : UINT32_MAX;
+	u->keep_ms = cluster->idle_timeout_ms != 0 && cluster->idle_timeout_ms < UINT32_MAX ? (uint32_t)cluster->idle_timeout_ms : UINT32_MAX;
+	u->end_ms = cluster->max_connection_duration_ms != 0 ? w->loop.now_ms + cluster->max_connection_duration_ms : UINT64_MAX;
+	u->pool->connections++;
+	count_cluster(u, CLUSTER_C_cx_http1_total);
+}
+
+struct http_upstream *http_upstream_dial(struct pool *p, struct dial *d, enum conn_end *why_r)
+{
+	struct worker *w = p->worker;
+	struct http_upstream *u = link_new(p);
+	int fd;
+
+	*why_r = END_NO_MEMORY;
+	if (u == NULL)
+		return NULL;
 	u->up = (struct upstream){ .endpoint = p->endpoint, .cluster_slot = IMAGE_NONE, .endpoint_slot = p->endpoint_slot };
 	if (!upstream_enter_cluster(w, &u->up, d->image, d->cluster))
 		*why_r = END_OVERFLOW;
@@ -64,19 +87,26 @@ struct http_upstream *http_upstream_dial(struct pool *p, struct dial *d, enum co
 		free(u);
 		return NULL;
 	}
-	transport_init(&u->transport, w, &user, fd);
-	u->pool = p;
-	u->deadline.fire = ran_out;
-	u->left = d->cluster->max_requests_per_connection != 0 ? d->cluster->max_requests_per_connection : UINT32_MAX;
-	u->keep_ms = d->cluster->idle_timeout_ms != 0 && d->cluster->idle_timeout_ms < UINT32_MAX ?
-	    (uint32_t)d->cluster->idle_timeout_ms : UINT32_MAX;
-	u->end_ms = d->cluster->max_connection_duration_ms != 0 ? w->loop.now_ms + d->cluster->max_connection_duration_ms : UINT64_MAX;
-	p->connections++;
+	begin(u, d->cluster, fd);
 	p->connecting++;
-	count_cluster(u, CLUSTER_C_cx_http1_total);
 	wheel_set(&w->wheel, &u->deadline, w->loop.now_ms + d->cluster->connect_timeout_ms);
 	transport_connect(&u->transport, &u->up.endpoint);
 	return u;
+}
+
+int http_upstream_adopt(struct pool *p, const struct image_cluster *cluster, struct upstream *up, int fd)
+{
+	struct http_upstream *u = link_new(p);
+
+	if (u == NULL)
+		return -1;
+	u->up = *up;
+	*up = (struct upstream)UPSTREAM_NONE;
+	begin(u, cluster, fd);
+	transport_read(&u->transport, false);
+	enter(u, LINK_IDLE);
+	pool_park(u);
+	return 0;
 }
 
 static void connected(struct transport *t, int error)

@@ -39,6 +39,8 @@ struct http_upstream {
 
 /* NULL: why says so, error is errno.  OP_CONNECTED is in flight. */
 struct http_upstream *http_upstream_dial(struct pool *, struct dial *, enum conn_end *why_r);
+/* One that is open already, idle from now on.  -1: no memory; nothing is taken. */
+int http_upstream_adopt(struct pool *, const struct image_cluster *, struct upstream *, int fd);
 void http_upstream_close(struct http_upstream *, bool reset);
 /* To the stream; from it. */
 void http_upstream_take(struct http_upstream *, struct stream *);

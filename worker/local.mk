@@ -5,7 +5,7 @@ worker_libworker_a_SOURCES = \
 	%D%/generation.c %D%/generation.h %D%/listener.c %D%/listener.h %D%/loop.c %D%/loop.h \
 	%D%/overload.c %D%/overload.h %D%/pipes.c %D%/pipes.h %D%/upstream.c %D%/upstream.h %D%/flow.c %D%/flow.h %D%/wheel.c %D%/wheel.h %D%/worker.h \
 	%D%/arena.c %D%/arena.h %D%/inbuf.c %D%/inbuf.h %D%/transport.c %D%/transport.h %D%/way.c %D%/way.h \
-	%D%/http_conn.c %D%/http_conn.h %D%/stream.c %D%/stream.h %D%/http_filter.h %D%/filter_headers.c %D%/router.c %D%/path.c %D%/path.h %D%/handover.c %D%/handover.h \
+	%D%/http_conn.c %D%/http_conn.h %D%/stream.c %D%/stream.h %D%/http_filter.h %D%/filter_headers.c %D%/router.c %D%/path.c %D%/path.h %D%/handover.c %D%/handover.h %D%/sniff.c %D%/sniff.h \
 	%D%/pool.c %D%/pool.h %D%/http_upstream.c %D%/http_upstream.h %D%/http_log.c %D%/http_log.h \
 	%D%/http.c %D%/http.h %D%/http1.c %D%/http1.h %D%/http1_body.c %D%/http1_fields.c %D%/http1_inside.h %D%/http1_scan.c \
 	%D%/http1_target.c %D%/http1_write.c %D%/http1_write.h

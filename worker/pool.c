@@ -32,16 +32,16 @@ static struct pool *find(struct worker *w, const struct upstream *up)
 	return p;
 }
 
-static struct pool *make(struct worker *w, const struct stream *s)
+static struct pool *make(struct worker *w, const struct upstream *up)
 {
-	struct pool **head = bucket(w, s->up.cluster_slot, &s->up.endpoint), *p = calloc(1, sizeof(*p));
+	struct pool **head = bucket(w, up->cluster_slot, &up->endpoint), *p = calloc(1, sizeof(*p));
 
 	if (p == NULL)
 		return NULL;
 	p->worker = w;
-	p->cluster_slot = s->up.cluster_slot;
-	p->endpoint_slot = s->up.endpoint_slot;
-	p->endpoint = s->up.endpoint;
+	p->cluster_slot = up->cluster_slot;
+	p->endpoint_slot = up->endpoint_slot;
+	p->endpoint = up->endpoint;
 	p->last_waiting = &p->first_waiting;
 	p->again.fire = try_again;
 	p->learnt_ms = UINT32_MAX;
@@ -206,7 +206,7 @@ enum verdict pool_ask(struct worker *w, struct stream *s)
 	enum conn_end why = END_NONE;
 	int error = 0;
 
-	if (p == NULL && (p = make(w, s)) == NULL) {
+	if (p == NULL && (p = make(w, &s->up)) == NULL) {
 		stream_out_of_memory(s);
 		return REPLIED;
 	}
@@ -224,6 +224,18 @@ enum verdict pool_ask(struct worker *w, struct stream *s)
 	wait_no_more(s);
 	s->error = error;
 	return stream_reply(s, end_of(why));
+}
+
+int pool_offer(struct worker *w, const struct dial *d, struct upstream *up, int fd)
+{
+	struct pool *p = find(w, up);
+
+	if (p == NULL && (p = make(w, up)) == NULL)
+		return -1;
+	if (!p->gone && http_upstream_adopt(p, d->cluster, up, fd) == 0)
+		return 0;
+	free_if_empty(p);
+	return -1;
 }
 
 void pool_park_deadline(struct http_upstream *u)

@@ -34,6 +34,8 @@ struct pool {
 
 /* A connection to stream->up.endpoint for the stream: GO, it has one; WAIT, stream_connected() or stream_not_connected() comes; REPLIED. */
 enum verdict pool_ask(struct worker *, struct stream *);
+/* A connection that is open and had no use: idle from now on.  Takes descriptor and places in limits and rows; -1: does not. */
+int pool_offer(struct worker *, const struct dial *, struct upstream *, int fd);
 /* The stream does not wait any more. */
 void pool_forget(struct stream *);
 

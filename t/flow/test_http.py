@@ -849,3 +849,95 @@ def test_connect_is_not_allowed_by_itself(proxy, origin, dial):
     c.send(b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n")
     assert c.message()[0].status == 404
     origin.nobody(0)
+
+
+# ---- first bytes decide ----
+
+def sniffing(listener="", chain=""):
+    return f"""listeners = ( {{ name = "auto"; address = "0.0.0.0"; port = {PORT}; {listener} filter_chains = (
+      {{ filter_chain_match = {{ application_protocols = [ "http/1.0", "http/1.1" ]; }};
+         filters = ( {{ type = "http"; cluster = "origin"; stat_prefix = "web"; }} ); }},
+      {{ filters = ( {{ type = "tcp_proxy"; cluster = "origin"; stat_prefix = "raw"; }} ); }} ); }} );
+clusters = ( {{ name = "origin"; endpoints = [ "127.0.0.1:{ORIGIN}" ]; }} );
+"""
+
+
+@pytest.fixture
+def auto(host, start):
+    return start(host, sniffing(), workers=1, intercept="")
+
+
+@pytest.mark.parametrize("pieces", [1, 3, 1000])
+def test_http_is_recognised_and_uses_what_was_dialled(auto, origin, dial, pieces):
+    c = dial()
+    size = -(-len(GET) // pieces) if pieces < 1000 else 1
+    for i in range(0, len(GET), size):
+        c.send(GET[i:i + size])
+        time.sleep(0.002)
+    o = origin.accept()
+    assert o.head()["x-request-id"]
+    o.send(OK)
+    assert c.message()[1] == b"ok"
+    c.send(GET)
+    serve_one(origin, o)
+    c.message()
+    origin.nobody(0.05)
+    s = auto.stats()
+    assert s["http.web.downstream_cx_total"] == 1 and s.get("tcp.raw.downstream_cx_total", 0) == 0
+    assert s["cluster.origin.upstream_cx_total"] == 1 and s["http.web.downstream_rq_total"] == 2
+    c.close()
+    wait_for("gone", lambda: auto.stat("server.connections") == 0)
+
+
+@pytest.mark.parametrize("first", [b"PING\r\n", b"*1\r\n$4\r\nPING\r\n", b"\0\1\2", b"GET / nothing\r\n", b"x" * 40])
+def test_what_is_not_http_is_passed_on(auto, origin, dial, first):
+    c = dial()
+    for i in range(len(first)):
+        c.send(first[i:i + 1])
+    o = origin.accept()
+    assert o.exactly(len(first)) == first
+    o.send(b"answer")
+    assert c.exactly(6) == b"answer"
+    c.sock.shutdown(socket.SHUT_WR)
+    o.ends()
+    o.close()
+    c.ends()
+    wait_for("gone", lambda: auto.stat("server.connections") == 0)
+    s = auto.stats()
+    assert s["tcp.raw.downstream_cx_total"] == 1 and s["tcp.raw.downstream_cx_rx_bytes_total"] == len(first)
+
+
+def test_a_server_that_speaks_first(auto, origin, dial):
+    c = dial()
+    o = origin.accept()
+    o.send(b"220 welcome\r\n")
+    assert c.until(b"\r\n") == b"220 welcome\r\n"
+    c.send(b"GET / HTTP/1.1\r\n")
+    assert o.until(b"\r\n") == b"GET / HTTP/1.1\r\n"
+    c.close()
+    o.ends()
+
+
+def test_a_client_that_says_nothing(host, start, origin, dial):
+    m = start(host, sniffing('listener_filters_timeout = "200ms";'), workers=1, intercept="")
+    c = dial()
+    o = origin.accept()
+    wait_for("decided", lambda: m.stat("tcp.raw.downstream_cx_total") == 1)
+    assert m.stat("listener.0.0.0.0_8000.downstream_pre_cx_timeout") == 1
+    c.send(GET)
+    assert o.until(GET) == GET
+    c = dial()
+    c.close()
+    origin.accept().ends()
+
+
+def test_nobody_listens_behind_what_is_sniffed(auto, dial):
+    c = dial()
+    time.sleep(0.05)
+    c.send(GET)
+    assert c.message()[0].status == 503
+    c = dial()
+    c.send(b"\0")
+    with contextlib.suppress(ConnectionResetError):
+        c.ends()
+    wait_for("gone", lambda: auto.stat("server.connections") == 1)
