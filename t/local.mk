@@ -60,7 +60,7 @@ meshd_worker_faulty_SOURCES = worker/main.c %D%/fault/fault.c %D%/fault/fault.h
 meshd_worker_faulty_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS)
 meshd_worker_faulty_LDFLAGS = $(AM_LDFLAGS) \
 	-Wl,--wrap=socket,--wrap=setsockopt,--wrap=getsockopt,--wrap=bind,--wrap=accept4,--wrap=getsockname,--wrap=shutdown \
-	-Wl,--wrap=pipe2,--wrap=fcntl,--wrap=send,--wrap=recv,--wrap=write,--wrap=splice \
+	-Wl,--wrap=pipe2,--wrap=fcntl,--wrap=send,--wrap=sendmsg,--wrap=recv,--wrap=write,--wrap=splice \
 	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc \
 	-Wl,--wrap=io_uring_submit,--wrap=io_uring_submit_and_wait_timeout,--wrap=io_uring_queue_init_params \
 	-Wl,--wrap=worker_complete,--wrap=buffer_return
@@ -104,6 +104,7 @@ EXTRA_DIST += %D%/flow/test_doctor.py
 EXTRA_DIST += %D%/flow/test_drain.py
 EXTRA_DIST += %D%/flow/test_faults.py
 EXTRA_DIST += %D%/flow/test_http.py
+EXTRA_DIST += %D%/flow/test_http_faults.py
 EXTRA_DIST += %D%/flow/test_intercept_life.py
 EXTRA_DIST += %D%/flow/test_lifecycle.py
 EXTRA_DIST += %D%/flow/test_limits.py

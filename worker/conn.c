@@ -99,7 +99,7 @@ static void dial(struct conn *c, enum conn_end before)
 	if (end == END_NONE) {
 		c->opening->dial_end_ms = c->head.worker->loop.now_ms + c->opening->dial.cluster->connect_timeout_ms;
 		set_deadline(c);
-	} else if (c->sniffing) {
+	} else if (c->sniffing && end != END_LOOP) {
 		c->opening->failed = (uint8_t)end;	/* the chain that is left may be another one */
 		set_deadline(c);
 	} else {

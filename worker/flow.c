@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +26,7 @@ static void pump(struct conn *c, unsigned d);
 void flow_init(struct flow *f)
 {
 	memset(f, 0, sizeof(*f));
-	f->pipe[0] = f->pipe[1] = -1;
+	f->pipe.fd[0] = f->pipe.fd[1] = -1;
 }
 
 static int source(struct conn *c, unsigned d)
@@ -118,7 +117,7 @@ static void read_on(struct conn *c, unsigned d)
 
 	if (c->decided && d == DOWNSTREAM)
 		return;
-	if (f->reading || f->eof || f->starved || c->state == CONN_CLOSING || f->piped > 0 ||
+	if (f->reading || f->eof || f->starved || c->state == CONN_CLOSING || f->pipe.held > 0 ||
 	    (f->pending_end > f->pending_at && !(c->sniffing && d == DOWNSTREAM)))
 		return;
 	if (!f->busy && c->nonblock[d] && !c->flow[!d].spliced) {
@@ -254,7 +253,7 @@ static void pass_end(struct conn *c, unsigned d)
 
 	if (c->sniffing && d == DOWNSTREAM)
 		return;
-	if (!f->eof || f->done || f->sending || f->pending_end > f->pending_at || f->piped > 0 || c->state != CONN_OPEN)
+	if (!f->eof || f->done || f->sending || f->pending_end > f->pending_at || f->pipe.held > 0 || c->state != CONN_OPEN)
 		return;
 	f->done = true;
 	if (c->flow[!d].done) {
@@ -435,23 +434,16 @@ static void back_to_quiet(struct conn *c, unsigned d, uint64_t carried)
 	struct flow *f = &c->flow[d];
 
 	f->small = carried < SMALL_BYTES ? (uint8_t)(f->small + 1) : 0;
-	if (f->small < SMALL_WAKES || f->piped > 0)
+	if (f->small < SMALL_WAKES || f->pipe.held > 0)
 		return;
 	f->busy = f->spliced = false;
 	f->run = 0;
 	f->small = 0;
 }
 
-static bool take_pipe(struct conn *c, struct flow *f)
-{
-	return f->pipe[0] != -1 || pipe_borrow(c->head.worker, f->pipe);
-}
-
 static void drop_pipe(struct conn *c, struct flow *f)
 {
-	if (f->pipe[0] != -1)
-		pipe_give_back(c->head.worker, f->pipe, f->piped == 0);
-	f->piped = 0;
+	pipe_give_back(c->head.worker, &f->pipe);
 }
 
 /* Pipe -> peer.  True: the pipe is empty.  False: no room, or the connection is being reset. */
@@ -459,15 +451,11 @@ static bool empty_pipe(struct conn *c, unsigned d)
 {
 	struct flow *f = &c->flow[d];
 
-	while (f->piped > 0) {
-		ssize_t n = splice(f->pipe[0], NULL, sink(c, d), NULL, f->piped, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+	while (f->pipe.held > 0) {
+		ssize_t n = pipe_drain(c->head.worker, &f->pipe, sink(c, d));
 
-		if (n == -1 && errno == EINTR)
-			continue;
 		if (n > 0) {
-			f->piped -= (uint32_t)n;
 			sent(c, d, (uint64_t)n);
-			live_add(&c->head.worker->block->counter[WORKER_C_spliced_bytes], n);
 			continue;
 		}
 		if (n == -1 && errno == EAGAIN)
@@ -484,15 +472,14 @@ static int splice_once(struct conn *c, unsigned d, uint64_t *carried)
 {
 	struct flow *f = &c->flow[d];
 	uint32_t most = c->buffer_limit[d] < PIPE_BYTES ? c->buffer_limit[d] : PIPE_BYTES;
-	ssize_t n = splice(source(c, d), NULL, f->pipe[1], NULL, most, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+	ssize_t n = pipe_fill(&f->pipe, source(c, d), most);
 
 	if (n == -1)
-		return errno == EINTR ? 1 : errno == EAGAIN ? 0 : (fail(c, d), -1);
+		return errno == EAGAIN ? 0 : (fail(c, d), -1);
 	if (n == 0) {
 		f->eof = true;
 		return 0;
 	}
-	f->piped += (uint32_t)n;
 	received(c, d, (uint64_t)n);
 	*carried += (uint64_t)n;
 	return empty_pipe(c, d) ? 1 : -1;
@@ -522,26 +509,14 @@ static int copy_once(struct conn *c, unsigned d, uint64_t *carried)
 	return n < (ssize_t)want ? 0 : 1;
 }
 
-/* Between two sockets of this host nothing is congested, but a system-wide bbr paces them all the same, at a third of the
- * CPU of bytes in bulk.  Reno is in every kernel and allowed to everybody. */
-static void spare_pacing(struct conn *c, unsigned d)
-{
-	static const char plain[] = "reno";
-	struct flow *f = &c->flow[d];
-
-	if (f->unpaced)
-		return;
-	f->unpaced = true;
-	if (live_address_is_ours(&c->head.worker->live, d == DOWNSTREAM ? &c->up.endpoint : &c->head.client))
-		setsockopt(sink(c, d), IPPROTO_TCP, TCP_CONGESTION, plain, sizeof(plain) - 1);
-}
-
 static void start_splicing(struct conn *c, unsigned d)
 {
 	struct flow *f = &c->flow[d];
 
-	spare_pacing(c, d);
-	if (!take_pipe(c, f))
+	if (!f->unpaced)
+		spare_pacing(c->head.worker, sink(c, d), d == DOWNSTREAM ? &c->up.endpoint : &c->head.client);
+	f->unpaced = true;
+	if (!pipe_borrow(c->head.worker, &f->pipe))
 		return;
 	set_nonblock(c, DOWNSTREAM, true);
 	set_nonblock(c, UPSTREAM, true);
@@ -558,14 +533,14 @@ static void pump(struct conn *c, unsigned d)
 
 	if (!f->spliced && f->run >= SPLICE_AFTER && c->buffer_limit[d] >= SPLICE_LEAST)
 		start_splicing(c, d);
-	by_pipe = f->spliced && take_pipe(c, f);
+	by_pipe = f->spliced && pipe_borrow(c->head.worker, &f->pipe);
 	while (go == 1 && carried < BYTES_A_WAKE)
 		go = by_pipe ? splice_once(c, d, &carried) : copy_once(c, d, &carried);
 	if (c->state == CONN_CLOSING)
 		return;
 	f->run = f->run + carried < SPLICE_AFTER ? (uint32_t)(f->run + carried) : SPLICE_AFTER;
 	back_to_quiet(c, d, carried);
-	if (f->piped == 0)
+	if (f->pipe.held == 0)
 		drop_pipe(c, f);	/* lent for a wake, as a receive buffer is: an idle tunnel holds none */
 	if (go == -1)
 		return;
@@ -593,7 +568,7 @@ void flow_room(struct conn *c, unsigned d)
 	f->waiting_room = false;
 	if (c->state == CONN_CLOSING)
 		return;
-	if (f->piped > 0) {
+	if (f->pipe.held > 0) {
 		if (!empty_pipe(c, d))
 			return;
 		drop_pipe(c, f);

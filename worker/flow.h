@@ -8,6 +8,8 @@
  */
 #pragma once
 
+#include "worker/pipes.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,8 +20,7 @@ struct worker;
 struct flow {
 	char *pending;			/* bytes that the peer did not take yet */
 	uint32_t pending_at, pending_end, pending_size;
-	uint32_t piped;			/* bytes in the pipe */
-	int pipe[2];			/* -1: none */
+	struct piping pipe;		/* lent while it holds bytes */
 	uint64_t bytes, sent;		/* received from the source; taken by the peer's socket */
 	uint32_t run;			/* bytes of a busy run, up to where it is spliced */
 	uint32_t data_turn;		/* low bits of the turn of the last completion with data */

@@ -213,6 +213,8 @@ static void client_has_ended(struct http_conn *c)
 /* After bytes were looked at; more: there may be more than a receive buffer holds. */
 static void settle(struct http_conn *c, bool more)
 {
+	if (c->stream != NULL && c->stream->reply_due)
+		stream_send_reply(c->stream);
 	if (c->state == HTTP_BUSY && c->stream != NULL && c->stream->tunnel) {
 		if (way_is_clear(&c->stream->way[RESPONSE]))
 			handover_to_tunnel(c->stream);
@@ -250,10 +252,13 @@ static void data(struct transport *t, char *bytes, uint32_t len, int loan)
 	c->received += len;
 	c->head.active_ms = w->loop.now_ms;
 	live_add(&row_of(c)->counter[HTTP_C_cx_rx_bytes], len);
-	if (c->state == HTTP_LINGERING)
+	if (c->state == HTTP_LINGERING) {
 		used = len;
-	else if (c->in.len == 0 && len > 0)
+	} else if (c->in.len == 0 && len > 0) {
+		c->feeding = true;
 		used = take(c, bytes, len, &loan);
+		c->feeding = false;
+	}
 	if (used < len && c->state != HTTP_CLOSING)
 		hold(c, bytes + used, len - used);
 	if (loan != -1)
@@ -264,12 +269,18 @@ static void data(struct transport *t, char *bytes, uint32_t len, int loan)
 		settle(c, len == BUFFER_BYTES);
 }
 
-/* The ring could not receive: by ourselves. */
+/* The ring does not receive: by ourselves. */
 static void readable(struct transport *t)
 {
-	char *hot = t->worker->hot;
-	ssize_t n = transport_read_now(t, hot, BUFFER_BYTES);
 	struct http_conn *c = conn_of(t);
+	char *hot = t->worker->hot;
+	ssize_t n;
+
+	if (c->stream != NULL && c->stream->way[REQUEST].spliced) {
+		settle(c, true);
+		return;
+	}
+	n = transport_read_now(t, hot, BUFFER_BYTES);
 
 	if (n > 0) {
 		c->received += (uint64_t)n;

@@ -5,8 +5,11 @@
  */
 #pragma once
 
+#include "common/addr.h"
+
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct worker;
 
@@ -20,7 +23,20 @@ struct pipes {
 	uint64_t denied_ms;		/* when the kernel last gave none; 0: never */
 };
 
-/* False: there is none now; the hot buffer does as well. */
-bool pipe_borrow(struct worker *, int fds[2]);
-/* fds become -1.  One that still holds bytes is closed: they must not come out elsewhere. */
-void pipe_give_back(struct worker *, int fds[2], bool empty);
+struct piping {
+	int fd[2];			/* -1: none */
+	uint32_t held;			/* bytes in it */
+};
+
+/* False: there is none now; the hot buffer does as well.  One that is there already is kept. */
+bool pipe_borrow(struct worker *, struct piping *);
+/* One that still holds bytes is closed: they must not come out elsewhere. */
+void pipe_give_back(struct worker *, struct piping *);
+
+/* splice(2) without waiting, between sockets that are O_NONBLOCK.  Bytes moved; 0: the source has ended; -1: errno. */
+ssize_t pipe_fill(struct piping *, int from, size_t most);
+ssize_t pipe_drain(struct worker *, struct piping *, int to);
+
+/* Between two sockets of this host nothing is congested, but a system-wide bbr paces them all the same, at a third of the
+ * CPU of bytes in bulk. */
+void spare_pacing(struct worker *, int fd, const struct addr *peer);

@@ -1,14 +1,33 @@
 /* First bytes: see sniff.h. */
 #include "worker/sniff.h"
 
-#include "worker/http.h"
-
 #include <string.h>
 
-#define METHOD_BYTES 32u
-#define LINE_BYTES   (16u << 10)	/* a longer first line is none */
+#define LINE_BYTES (16u << 10)	/* a longer first line is none */
 
-static bool is(const char *line, size_t len, const char *version, size_t size)
+/* IANA's registry of HTTP methods: what begins with none of them need not be waited for. */
+static const char *const methods[] = {
+	"ACL ", "BASELINE-CONTROL ", "BIND ", "CHECKIN ", "CHECKOUT ", "CONNECT ", "COPY ", "DELETE ", "GET ", "HEAD ", "LABEL ",
+	"LINK ", "LOCK ", "M-SEARCH ", "MERGE ", "MKACTIVITY ", "MKCALENDAR ", "MKCOL ", "MKREDIRECTREF ", "MKWORKSPACE ", "MOVE ",
+	"NOTIFY ", "OPTIONS ", "ORDERPATCH ", "PATCH ", "POST ", "PROPFIND ", "PROPPATCH ", "PURGE ", "PUT ", "QUERY ", "REBIND ",
+	"REPORT ", "SEARCH ", "SUBSCRIBE ", "TRACE ", "UNBIND ", "UNCHECKOUT ", "UNLINK ", "UNLOCK ", "UNSUBSCRIBE ", "UPDATE ",
+	"UPDATEREDIRECTREF ", "VERSION-CONTROL ",
+};
+
+static bool may_begin(const char *bytes, size_t len, bool *whole_r)
+{
+	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+		size_t size = strlen(methods[i]);
+
+		if (memcmp(bytes, methods[i], len < size ? len : size) == 0) {
+			*whole_r = len >= size;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool ends(const char *line, size_t len, const char *version, size_t size)
 {
 	return len > size && memcmp(line + len - size, version, size) == 0;
 }
@@ -16,24 +35,22 @@ static bool is(const char *line, size_t len, const char *version, size_t size)
 bool sniff(const char *bytes, size_t len, enum image_application *r)
 {
 	static const char v10[] = " HTTP/1.0", v11[] = " HTTP/1.1";
-	size_t n = 0;
+	bool whole;
 	const char *end;
 
 	*r = APPLICATION_ANY;
-	while (n < len && n < METHOD_BYTES && http_token[(unsigned char)bytes[n]] != 0)
-		n++;
-	if (n == len)
-		return false;
-	if (n == 0 || bytes[n] != ' ')
+	if (!may_begin(bytes, len, &whole))
 		return true;
+	if (!whole)
+		return false;
 	if ((end = memchr(bytes, '\n', len < LINE_BYTES ? len : LINE_BYTES)) == NULL)
 		return len >= LINE_BYTES;
 	len = (size_t)(end - bytes);
 	if (len > 0 && bytes[len - 1] == '\r')
 		len--;
-	if (is(bytes, len, v11, sizeof(v11) - 1))
+	if (ends(bytes, len, v11, sizeof(v11) - 1))
 		*r = APPLICATION_HTTP11;
-	else if (is(bytes, len, v10, sizeof(v10) - 1))
+	else if (ends(bytes, len, v10, sizeof(v10) - 1))
 		*r = APPLICATION_HTTP10;
 	return true;
 }

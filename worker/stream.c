@@ -616,40 +616,30 @@ void stream_not_connected(struct stream *s, enum stream_end why, int error)
 
 #define SPAN(text) ((struct http_span){ text, sizeof(text) - 1 })
 
-enum verdict stream_reply(struct stream *s, enum stream_end end)
+static uint16_t reply_status(const struct stream *s)
 {
-	const char *text = replies[end].text;
-	struct http_head head = { .minor = 1, .status = replies[end].status };
-	struct http_framing out = { FRAMING_LENGTH, 0 };
-	struct way *w = &s->way[RESPONSE];
+	return s->end == STREAM_BAD ? http1_bads[s->bad].status : replies[s->end].status;
+}
 
-	if (s->state >= STREAM_ANSWERED) {
-		stream_abort(s, end);
-		http_conn_stream_over(s->conn, HTTP_BREAK);
-		return REPLIED;
-	}
-	leave_upstream(s);
-	s->end = (uint8_t)end;
-	s->replied = true;
-	s->conn->head.active_ms = s->worker->loop.now_ms;	/* the client has time to take it */
-	if (end == STREAM_BAD) {
-		head.status = http1_bads[s->bad].status;
-		text = http_reason(head.status).at;
-		s->close_after = true;
-	}
-	s->status = head.status;
-	if (!s->way[REQUEST].ended)
-		s->way[REQUEST].broken = true;
-	out.length = strlen(text);
+static const char *reply_text(const struct stream *s)
+{
+	return s->end == STREAM_BAD ? http_reason(s->status).at : replies[s->end].text;
+}
+
+void stream_send_reply(struct stream *s)
+{
+	struct way *w = &s->way[RESPONSE];
+	struct http_head head = { .minor = 1, .status = s->status };
+	const char *text = reply_text(s);
+	struct http_framing out = { s->request.method == METHOD_HEAD ? FRAMING_TOLD : FRAMING_LENGTH, strlen(text) };
+
+	s->reply_due = false;
 	if (out.length > 0)
 		stream_add_line(s, SPAN("content-type"), SPAN("text/plain"));
-	if (end == STREAM_OVERFLOW)
+	if (s->end == STREAM_OVERFLOW)
 		stream_add_line(s, SPAN("x-envoy-overloaded"), SPAN("true"));
-	if (s->request.method == METHOD_HEAD)
-		out.kind = FRAMING_TOLD;
-	inbuf_drop(s->worker, &s->in, s->in.len);
 	if (!write_response(s, &head, out, (struct http_span){ NULL, 0 }, true))
-		return REPLIED;
+		return;
 	enter(s, STREAM_ANSWERED);
 	way_begin(w, (struct http_framing){ FRAMING_NONE, 0 }, out.kind);
 	if (out.kind == FRAMING_LENGTH) {
@@ -657,6 +647,30 @@ enum verdict stream_reply(struct stream *s, enum stream_end end)
 		w->bytes = out.length;
 	}
 	way_flush(w);
+}
+
+enum verdict stream_reply(struct stream *s, enum stream_end end)
+{
+	struct http_conn *c = s->conn;
+
+	if (s->state >= STREAM_ANSWERED || s->replied) {
+		stream_abort(s, end);
+		http_conn_stream_over(c, HTTP_BREAK);
+		return REPLIED;
+	}
+	leave_upstream(s);
+	s->end = (uint8_t)end;
+	s->status = reply_status(s);
+	s->replied = s->reply_due = true;
+	s->close_after = end == STREAM_BAD;
+	c->head.active_ms = s->worker->loop.now_ms;	/* the client has time to take it */
+	if (!s->way[REQUEST].ended)
+		s->way[REQUEST].broken = true;
+	if (!s->way[REQUEST].begun)
+		s->way[REQUEST].bad = true;		/* nobody knows what follows */
+	inbuf_drop(s->worker, &s->in, s->in.len);
+	/* Of the request's body what is here already is thrown away first: if that is all, its connection lives on. */
+	http_conn_go_on(c);
 	return REPLIED;
 }
 

@@ -103,6 +103,7 @@ struct stream {
 	bool keep_upstream : 1;			/* the endpoint lets its connection live on */
 	bool close_after : 1;			/* this answer is the last of its connection */
 	bool replied : 1;			/* the answer is our own */
+	bool reply_due : 1;			/* and is yet to be sent */
 	bool in_cluster : 1, in_pending : 1;	/* counted in the gauges of requests */
 	bool tunnel : 1;			/* it becomes one when its answer's head is out */
 	bool handed_over : 1;			/* which will write its line */
@@ -124,6 +125,8 @@ void stream_request_cut(struct stream *);
 
 /* A reply of our own instead of an answer; the stream may be over after that. */
 enum verdict stream_reply(struct stream *, enum stream_end);
+/* Its connection has looked at all that has come: now. */
+void stream_send_reply(struct stream *);
 /* Goes on with the filter after the one that said WAIT. */
 void stream_resume(struct stream *);
 /* A field for the head that is being made; its bytes last until that is written. */

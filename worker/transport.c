@@ -27,6 +27,23 @@ void transport_init(struct transport *t, struct worker *w, const struct transpor
 	t->fd = fd;
 }
 
+static void set_nonblock(struct transport *t, bool on)
+{
+	int flags;
+
+	if (t->nonblock == on || (flags = fcntl(t->fd, F_GETFL)) == -1)
+		return;
+	if (fcntl(t->fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK) == 0)
+		t->nonblock = on;
+}
+
+/* The ring is going to wait. */
+static void block(struct transport *t)
+{
+	if (!t->raw)
+		set_nonblock(t, false);
+}
+
 void transport_connect(struct transport *t, const struct addr *to)
 {
 	upstream_connect(&t->worker->loop, prepare(t, OP_CONNECTED), t->fd, to);
@@ -40,7 +57,7 @@ void transport_read(struct transport *t, bool many)
 
 	if (t->reading || t->starved || t->eof || t->closed)
 		return;
-	transport_set_nonblock(t, false);
+	block(t);
 	if (t->nonblock) {		/* and stays so: it would not wait */
 		transport_wait_readable(t);
 		return;
@@ -132,7 +149,7 @@ void transport_write(struct transport *t, struct way *way, const struct iovec *i
 	struct io_uring_sqe *sqe;
 
 	if (wait)
-		transport_set_nonblock(t, false);
+		block(t);
 	sqe = prepare(t, OP_WRITTEN);
 	t->writing = way;
 	if (n == 1) {
@@ -186,14 +203,12 @@ void transport_watch(struct transport *t)
 	wait_for(t, OP_GONE, 0);
 }
 
-void transport_set_nonblock(struct transport *t, bool on)
+bool transport_set_raw(struct transport *t, bool on)
 {
-	int flags;
-
-	if (t->nonblock == on || (flags = fcntl(t->fd, F_GETFL)) == -1)
-		return;
-	if (fcntl(t->fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK) == 0)
-		t->nonblock = on;
+	t->raw = on;
+	if (on)
+		set_nonblock(t, true);
+	return t->nonblock;
 }
 
 /* ---- the end ---- */

@@ -46,6 +46,8 @@ struct transport {
 	bool watching : 1;		/* OP_GONE is armed */
 	bool waiting_room : 1;		/* OP_WRITABLE is armed */
 	bool nonblock : 1;		/* O_NONBLOCK is set: ring operations that wait would fail */
+	bool raw : 1;			/* somebody moves bytes by himself, and keeps it so */
+	bool unpaced : 1;		/* spare_pacing() was here */
 	bool closed : 1;
 	bool resetting : 1;		/* its end is a reset */
 };
@@ -74,7 +76,8 @@ ssize_t transport_write_now(struct transport *, const struct iovec *, unsigned n
 /* For who moves bytes by itself: readable(), writable() are called once. */
 void transport_wait_readable(struct transport *);
 void transport_wait_writable(struct transport *);
-void transport_set_nonblock(struct transport *, bool on);
+/* On: it is O_NONBLOCK until off; what waits in the ring then waits for readiness.  False: it is not. */
+bool transport_set_raw(struct transport *, bool on);
 /* A reset is told of though nothing is read. */
 void transport_watch(struct transport *);
 

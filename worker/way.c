@@ -33,6 +33,7 @@ void way_init(struct way *w, struct stream *s, unsigned direction)
 	w->stream = s;
 	w->direction = (uint8_t)direction;
 	w->loan = -1;
+	w->pipe.fd[0] = w->pipe.fd[1] = -1;
 }
 
 void way_begin(struct way *w, struct http_framing in, enum http_framing_kind out)
@@ -251,10 +252,23 @@ static void join(struct way *w, bool headed, size_t total, bool replay)
 
 /* ---- sending ---- */
 
+static void stop_splicing(struct way *w)
+{
+	pipe_give_back(worker_of(w), &w->pipe);
+	if (!w->spliced)
+		return;
+	w->spliced = false;
+	for (unsigned side = 0; side < 2; side++) {
+		if (end_of(w, side) != NULL)
+			transport_set_raw(end_of(w, side), false);
+	}
+}
+
 static void broken(struct way *w)
 {
 	w->broken = true;
 	return_loan(w);
+	stop_splicing(w);
 	inbuf_drop(worker_of(w), &w->kept, w->kept.len);
 	stream_way_broken(w);
 }
@@ -386,6 +400,88 @@ enum http1_bad way_take(struct way *w, char *bytes, size_t len, int *loan, size_
 	return HTTP1_OK;
 }
 
+/* ---- long bodies ---- */
+
+#define SPLICE_AFTER (256u << 10)
+#define SPLICE_LEAST (64u << 10)	/* fewer are not worth it */
+
+static const struct addr *peer_of(const struct way *w)
+{
+	return w->direction == REQUEST ? &w->stream->up.endpoint : &w->stream->conn->head.client;
+}
+
+static bool start_splicing(struct way *w)
+{
+	struct transport *from = source(w), *to = sink(w);
+
+	if (w->run < SPLICE_AFTER || w->out != FRAMING_LENGTH || w->broken || !way_is_clear(w) || to == NULL ||
+	    w->stream->conn->buffer_limit < SPLICE_LEAST || http1_body_run(&w->body) < SPLICE_LEAST)
+		return false;
+	if (!to->unpaced)
+		spare_pacing(worker_of(w), to->fd, peer_of(w));
+	to->unpaced = true;
+	if (!pipe_borrow(worker_of(w), &w->pipe))
+		return false;
+	w->spliced = true;
+	if (transport_set_raw(from, true) && transport_set_raw(to, true))
+		return true;
+	stop_splicing(w);
+	return false;
+}
+
+/* True: the pipe is empty. */
+static bool drain(struct way *w)
+{
+	struct transport *to = sink(w);
+	ssize_t n;
+
+	while (w->pipe.held > 0) {
+		if (to == NULL || to->closed || ((n = pipe_drain(worker_of(w), &w->pipe, to->fd)) <= 0 && errno != EAGAIN)) {
+			broken(w);
+			return false;
+		}
+		if (n <= 0) {
+			transport_wait_writable(to);
+			return false;
+		}
+		count_sent(w, (size_t)n);
+	}
+	return true;
+}
+
+static void pump_spliced(struct way *w)
+{
+	struct http1_limits limits = http_limits(w->stream->http, w->direction);
+	uint64_t run, most = w->stream->conn->buffer_limit;
+	size_t carried = 0, used;
+	struct http_span none;
+	enum http1_bad bad;
+	ssize_t n;
+
+	if (most > PIPE_BYTES)
+		most = PIPE_BYTES;
+	while (carried < BYTES_A_WAKE && !w->ended) {
+		run = http1_body_run(&w->body);
+		if ((n = pipe_fill(&w->pipe, source(w)->fd, run < most ? run : most)) <= 0) {
+			if (n == 0 || errno != EAGAIN)
+				stop_splicing(w);	/* the next read by the ring tells what it is */
+			return;
+		}
+		carried += (size_t)n;
+		w->bytes += (uint64_t)n;
+		count_received(w, (size_t)n);
+		http1_body_moved(&w->body, (uint64_t)n);
+		if (http1_body_over(&w->body))
+			w->ended = http1_body_next(&w->body, "", 0, &limits, &used, &none, &bad) == BODY_END;
+		if (w->ended)
+			transport_set_raw(source(w), false);	/* it may be another's before the pipe is empty */
+		if (!drain(w))
+			return;
+	}
+	if (w->ended)
+		stop_splicing(w);
+}
+
 enum http1_bad way_pump(struct way *w, struct http_span *rest_r)
 {
 	struct worker *wk = worker_of(w);
@@ -395,6 +491,10 @@ enum http1_bad way_pump(struct way *w, struct http_span *rest_r)
 	enum http1_bad bad = HTTP1_OK;
 
 	*rest_r = (struct http_span){ NULL, 0 };
+	if (w->spliced || start_splicing(w)) {
+		pump_spliced(w);
+		return HTTP1_OK;
+	}
 	while (carried < BYTES_A_WAKE && !w->ended && w->kept.len == 0 && !w->sending) {
 		ssize_t n = transport_read_now(from, wk->hot, want);
 		struct http_span data;
@@ -413,6 +513,7 @@ enum http1_bad way_pump(struct way *w, struct http_span *rest_r)
 		if (w->stream->state == STREAM_OVER || n < (ssize_t)want)
 			break;
 	}
+	w->run = w->run + carried < SPLICE_AFTER ? (uint32_t)(w->run + carried) : SPLICE_AFTER;
 	return bad;
 }
 
@@ -454,6 +555,14 @@ void way_writable(struct way *w)
 	struct transport *t = sink(w);
 	ssize_t n;
 
+	if (w->pipe.held > 0) {
+		if (!drain(w))
+			return;
+		if (w->ended)
+			stop_splicing(w);
+		stream_way_clear(w);
+		return;
+	}
 	if (w->kept.len == 0 || w->sending)
 		return;
 	n = transport_write_now(t, &(struct iovec){ w->kept.at, w->kept.len }, 1);
@@ -473,6 +582,7 @@ void way_free(struct way *w)
 	struct worker *wk = worker_of(w);
 
 	return_loan(w);
+	pipe_give_back(wk, &w->pipe);
 	inbuf_drop(wk, &w->kept, w->kept.len);
 	inbuf_drop(wk, &w->trailers, w->trailers.len);
 }

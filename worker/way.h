@@ -3,13 +3,14 @@
  *
  * What comes in one event is taken apart (its data lies where it was received) and put together again as a few pieces: head,
  * chunk size, data, end.  They are sent at once; what the sink does not take is copied to `kept`, and until that is gone
- * nothing more is taken.  So a direction holds no more than one event's bytes: a receive buffer's, or the hot buffer's.
+ * nothing more is taken.  A long body of known length goes by splice(2), past 256 KiB.  So a direction holds no more than one event's bytes: a receive buffer's, or the hot buffer's.
  */
 #pragma once
 
 #include "worker/http1.h"
 #include "worker/http1_write.h"
 #include "worker/inbuf.h"
+#include "worker/pipes.h"
 
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -33,12 +34,15 @@ struct way {
 	unsigned pieces;
 	struct msghdr msg;
 	struct inbuf kept;		/* what the sink has not taken yet */
+	struct piping pipe;		/* while it is spliced */
 	struct inbuf trailers;		/* as far as they have come */
 	uint64_t bytes;			/* of the body, so far */
+	uint32_t run;			/* bytes that were pumped, up to where it is spliced */
 	uint8_t direction;
 	uint8_t out;			/* enum http_framing_kind: as we frame it */
 	bool begun : 1;			/* the head is out, or on its way */
 	bool ended : 1;			/* the message has come as a whole */
+	bool spliced : 1;		/* both transports are raw */
 	bool sending : 1;		/* an operation holds its bytes */
 	bool sending_kept : 1;		/* those of `kept` */
 	bool bad : 1;			/* what comes cannot be read any more */
@@ -55,13 +59,13 @@ struct http1_limits http_limits(const struct image_http *, unsigned direction);
 /* Nothing waits to be sent: there is credit. */
 static inline bool way_is_clear(const struct way *w)
 {
-	return !w->sending && w->kept.len == 0 && w->head.len == 0 && w->data[0].len == 0 && w->end.len == 0;
+	return !w->sending && w->kept.len == 0 && w->pipe.held == 0 && w->head.len == 0 && w->data[0].len == 0 && w->end.len == 0;
 }
 
 /* More may be taken; a head may wait to go with it. */
 static inline bool way_has_credit(const struct way *w)
 {
-	return !w->sending && w->kept.len == 0 && w->data[0].len == 0 && w->end.len == 0;
+	return !w->sending && w->kept.len == 0 && w->pipe.held == 0 && w->data[0].len == 0 && w->end.len == 0;
 }
 
 /* The whole message is out. */

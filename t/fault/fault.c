@@ -155,6 +155,21 @@ WRAP(ssize_t, send, int fd, const void *bytes, size_t len, int flags)
 	return n == -1 ? -1 : __real_send(fd, bytes, (size_t)n, flags);
 }
 
+WRAP(ssize_t, sendmsg, int fd, const struct msghdr *msg, int flags)
+{
+	size_t all = 0;
+	ssize_t n;
+
+	for (size_t i = 0; i < msg->msg_iovlen; i++)
+		all += msg->msg_iov[i].iov_len;
+	n = allowance("sendmsg", -1, all);
+	if (n == -1)
+		return -1;
+	if ((size_t)n == all)
+		return __real_sendmsg(fd, msg, flags);
+	return __real_send(fd, msg->msg_iov->iov_base, (size_t)n < msg->msg_iov->iov_len ? (size_t)n : msg->msg_iov->iov_len, flags);
+}
+
 WRAP(ssize_t, recv, int fd, void *bytes, size_t len, int flags)
 {
 	ssize_t n = allowance("recv", -1, len);
@@ -218,6 +233,13 @@ static void spoil(struct io_uring_sqe *sqe)
 
 	if (f == NULL)
 		return;
+	if (sqe->opcode == IORING_OP_SENDMSG && f->value >= 0) {	/* of its first piece */
+		const struct msghdr *msg = (const struct msghdr *)(uintptr_t)sqe->addr;
+
+		sqe->opcode = IORING_OP_SEND;
+		sqe->addr = (uint64_t)(uintptr_t)msg->msg_iov->iov_base;
+		sqe->len = (uint32_t)msg->msg_iov->iov_len;
+	}
 	if (sqe->opcode == IORING_OP_SEND && f->value >= 0) {
 		if ((uint32_t)f->value < sqe->len)
 			sqe->len = (uint32_t)f->value;
