@@ -320,6 +320,12 @@ IMAGE_ACCESSOR(address, struct addr, SECTION_ADDRESSES)
 IMAGE_ACCESSOR(name, struct image_name, SECTION_NAMES)
 IMAGE_ACCESSOR(where, struct image_where, SECTION_WHERE)
 
+/* Its connections come by TPROXY: their local address is where their clients went. */
+static inline bool image_listener_is_transparent(const struct image *i, const struct image_listener *l)
+{
+	return l->kind == LISTENER_VIRTUAL_INBOUND && i->head->settings.intercept.mode == INTERCEPT_TPROXY;
+}
+
 /* The row in `live` of a listener, chain, cluster or endpoint, by its name_index. */
 static inline uint32_t image_slot(const struct image *i, uint32_t name_index)
 {

@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -113,6 +114,14 @@ static int take_heritage(struct worker *w, struct err *e)
 	return 0;
 }
 
+/* What it takes to have a client's address as one's own (IP_TRANSPARENT, SO_MARK); else nothing. */
+static int drop_rights(const struct image *image, struct err *e)
+{
+	const struct image_settings *s = image_settings(image);
+
+	return rights_drop(image_text(image, s->user), s->intercept.mode == INTERCEPT_TPROXY ? 1u << CAP_NET_RAW : 0, e);
+}
+
 static int start(struct worker *w, const char *index, struct err *e)
 {
 	struct timespec ts;
@@ -129,7 +138,7 @@ static int start(struct worker *w, const char *index, struct err *e)
 	crash_watch(w);
 #endif
 	if (raise_descriptors(w, e) == -1 || first_image(w, e) == -1 || listeners_bind(w, e) == -1 ||
-	    rights_drop(image_text(image_in_use(w), image_settings(image_in_use(w))->user), e) == -1)
+	    drop_rights(image_in_use(w), e) == -1)
 		return -1;
 	w->hot = malloc(HOT_BUFFER_BYTES);
 	w->round_robin = calloc(LIVE_SLOTS, sizeof(*w->round_robin));
