@@ -7,6 +7,7 @@
 
 #include "common/match.h"
 #include "worker/connections.h"
+#include "worker/kin.h"
 #include "worker/listener.h"
 #include "worker/upstream.h"
 #include "worker/worker.h"
@@ -61,7 +62,7 @@ static struct live_row *row_of(struct conn *c, uint32_t slot)
 
 /* ---- where to ---- */
 
-/* The destination before interception; the local address where nothing was redirected. */
+/* The destination before interception; the local address where nothing was redirected, or no address was changed. */
 static void find_destination(struct conn *c, bool redirected)
 {
 	struct sockaddr_storage ss;
@@ -80,6 +81,19 @@ static void find_destination(struct conn *c, bool redirected)
 		return;
 	if (addr_from_sockaddr((struct sockaddr *)&ss, len, &c->destination) == -1)
 		c->destination = local;
+}
+
+/* With one port for both directions, what goes to an address of ours is inbound. */
+static const struct image_listener *choose_direction(struct conn *c, const struct image_listener *l)
+{
+	const struct image *image = &c->opening->image;
+	const struct image_intercept *i = &image_settings(image)->intercept;
+
+	if (l->kind == LISTENER_VIRTUAL_OUTBOUND && intercept_has_one_port(i) &&
+	    live_address_is_ours(&c->worker->live, &c->destination))
+		l = image_listener(image, i->inbound_listener);
+	c->inbound = l->kind == LISTENER_VIRTUAL_INBOUND;
+	return l;
 }
 
 static const struct image_listener *hand_off(struct conn *c, const struct image_listener *l)
@@ -185,11 +199,16 @@ static void proxy(struct conn *c, const struct image_tcp_proxy *t)
 static void route(struct conn *c, const struct image_listener *bound)
 {
 	const struct image *image = &c->opening->image;
-	const struct image_listener *l = hand_off(c, bound);
+	const struct image_listener *l = hand_off(c, choose_direction(c, bound));
 	const struct image_chain *chain = match_chain(image, l, &c->destination, &c->client);
+	enum conn_end refused;
 
 	if (!use_listener(c, l)) {
 		conn_close(c, END_OVERFLOW, true);
+		return;
+	}
+	if (bound->kind != LISTENER_BOUND && (refused = kin_refuses(c)) != END_NONE) {
+		conn_close(c, refused, true);
 		return;
 	}
 	if (chain == NULL) {
@@ -269,7 +288,7 @@ void conn_accept(struct worker *w, struct listener *listener, int fd, const stru
 	}
 	c->opening = generation_hold(listener_generation(w, listener));
 	l = image_listener(&c->opening->image, listener->index);
-	find_destination(c, l->kind == LISTENER_VIRTUAL_OUTBOUND || l->kind == LISTENER_VIRTUAL_INBOUND);
+	find_destination(c, l->kind != LISTENER_BOUND && !image_listener_is_transparent(&c->opening->image, l));
 	route(c, l);
 }
 

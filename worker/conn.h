@@ -58,6 +58,7 @@ struct conn {
 	uint16_t inflight;
 	uint8_t state, end;
 	bool in_listener, in_cluster, in_endpoint;	/* counted as open in the row of each */
+	bool inbound;			/* it came to the virtual inbound listener, or would have, had it a port of its own */
 	bool draining;			/* end_ms is when its share of the drain is over */
 	bool reached;			/* the endpoint has answered: there is an address of ours towards it */
 	bool dialling;			/* OP_CONNECT is in flight */

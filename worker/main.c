@@ -11,6 +11,7 @@
 #include "worker/connections.h"
 #include "worker/control.h"
 #include "worker/crash.h"
+#include "worker/kin.h"
 #include "worker/listener.h"
 #include "worker/worker.h"
 
@@ -140,6 +141,7 @@ static int start(struct worker *w, const char *index, struct err *e)
 	if (raise_descriptors(w, e) == -1 || first_image(w, e) == -1 || listeners_bind(w, e) == -1 ||
 	    drop_rights(image_in_use(w), e) == -1)
 		return -1;
+	kin_open(w);
 	w->hot = malloc(HOT_BUFFER_BYTES);
 	w->round_robin = calloc(LIVE_SLOTS, sizeof(*w->round_robin));
 	w->spare_fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
@@ -257,7 +259,7 @@ int main(int argc, char *argv[])
 	/* Stopping is the master's business: a terminal's ^C, or a kill of the whole group, must not cut off what drains. */
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
-	w->control = w->alive = w->log.fd = w->listing.fd = -1;
+	w->control = w->alive = w->log.fd = w->listing.fd = w->kin.fd = -1;
 	if (start(w, argv[1], &e) == -1) {
 		log_error("%s", e.text);
 		snprintf(failed.text, sizeof(failed.text), "%.*s", (int)sizeof(failed.text) - 1, e.text);

@@ -3,6 +3,7 @@
 
 #include "common/match.h"
 #include "worker/conn.h"
+#include "worker/source.h"
 #include "worker/worker.h"
 
 #include <errno.h>
@@ -62,6 +63,18 @@ static uint32_t balance(struct conn *c, const struct image *image, const struct 
 	}
 }
 
+/* From `index` on, the first endpoint that may see its client's address (source.h), if there is one. */
+static uint32_t prefer_family(struct conn *c, const struct image *image, const struct image_cluster *cluster, uint32_t index)
+{
+	for (uint32_t n = 0; n < cluster->endpoint_count; n++) {
+		uint32_t i = (index + n) % cluster->endpoint_count;
+
+		if (image_endpoint(image, cluster->first_endpoint + i)->addr.family == c->client.family)
+			return i;
+	}
+	return index;
+}
+
 /* The endpoint of this attempt, in c->endpoint.  False: the cluster has none. */
 static bool choose(struct conn *c, const struct image *image, const struct image_cluster *cluster)
 {
@@ -75,6 +88,8 @@ static bool choose(struct conn *c, const struct image *image, const struct image
 		return false;
 	if (c->attempts == 0)
 		c->first_endpoint = balance(c, image, cluster) - cluster->first_endpoint;
+	if (c->attempts == 0 && source_may_be_the_client(c))
+		c->first_endpoint = prefer_family(c, image, cluster, c->first_endpoint);
 	endpoint = image_endpoint(image, cluster->first_endpoint + (c->first_endpoint + c->attempts) % cluster->endpoint_count);
 	c->endpoint = endpoint->addr;
 	c->endpoint_slot = image_slot(image, endpoint->name_index);
@@ -97,33 +112,6 @@ static void set_keepalive(int fd, const struct image_cluster *cluster)
 		setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &time, sizeof(time));
 	if (interval != 0)
 		setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
-}
-
-/*
- * What goes on to the application beside us has a source that the rules never capture again: 127.0.0.6, or ::1 (IPv6 has
- * no second loopback address, and an application that goes to another address of this host gets that one as its source).
- * Without it, what goes to one of our own addresses would come back to the inbound side for ever; what goes to
- * 127.0.0.1 or ::1 never does, and keeps the source that applications expect there.
- */
-static bool goes_beside_us(struct worker *w, const struct image_cluster *cluster, const struct addr *to)
-{
-	struct addr loopback;
-
-	if (cluster->direction != DIRECTION_INBOUND)
-		return false;
-	addr_parse_ip(to->family == AF_INET ? "127.0.0.1" : "::1", &loopback);
-	return cluster->type == CLUSTER_ORIGINAL_DST || (live_address_is_ours(&w->live, to) && !addr_same_ip(to, &loopback));
-}
-
-static int bind_inbound_source(int fd, const struct addr *to)
-{
-	struct sockaddr_storage ss;
-	struct addr from;
-	const int one = 1;
-
-	addr_parse_ip(to->family == AF_INET ? "127.0.0.6" : "::1", &from);
-	setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
-	return bind(fd, (struct sockaddr *)&ss, addr_to_sockaddr(&from, &ss));
 }
 
 static void tell_no_port(struct conn *c)
@@ -164,7 +152,7 @@ static bool start(struct conn *c, const struct image_cluster *cluster)
 	c->side[UPSTREAM].fd = fd;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	set_keepalive(fd, cluster);
-	if (goes_beside_us(c->worker, cluster, &c->endpoint) && bind_inbound_source(fd, &c->endpoint) == -1) {
+	if (source_set(c, cluster, fd) == -1) {
 		c->end = (uint8_t)end_of_errno(c);
 		return false;
 	}
