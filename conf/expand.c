@@ -246,6 +246,7 @@ static void make_inbound(struct expansion *x)
 	const struct list *inbound = &x->config->inbound;
 	struct image_port_range port = intercept_inbound(i);
 	struct listener *l;
+	struct chain *chain;
 	uint32_t n = 2;
 
 	if (has_listener(x, EXPAND_INBOUND, port, DIRECTION_INBOUND)) {
@@ -266,35 +267,44 @@ static void make_inbound(struct expansion *x)
 
 		if (in->origin.flawed)
 			continue;
-		fill_chain(x, LIST_AT(l->chains, struct chain, n++), &in->origin, arena_printf(x->arena, "0.0.0.0_%llu",
-		    (unsigned long long)in->port), one_port(in->port), inbound_cluster(x, in), in->idle_timeout_ms);
+		chain = LIST_AT(l->chains, struct chain, n++);
+		fill_chain(x, chain, &in->origin, arena_printf(x->arena, "0.0.0.0_%llu", (unsigned long long)in->port),
+		    one_port(in->port), inbound_cluster(x, in), in->idle_timeout_ms);
+		if (i->mode == INTERCEPT_TPROXY && in->endpoint.addr.family == 0)
+			LIST_AT(chain->filters, struct filter, 0)->max_connect_attempts = 2;	/* each of its endpoints */
 	}
 	l->chains.count = n;
 }
 
-/* An application that is to see the client's address is reached where the client went to, in the same family. */
+static void add_loopback(struct expansion *x, struct cluster *c, const struct inbound *in, const char *ip)
+{
+	struct addr a;
+
+	addr_parse_ip(ip, &a);
+	a.port = (uint16_t)in->port;
+	add_item(&c->endpoints, x->arena, &a, key_line(&in->origin, "endpoint"));
+}
+
+/* An application that is to see the client's address is reached in the client's family (worker/source.h): one of each.
+ * Not at the address that the client went to: our connection would look like another one of the client's, from a port that
+ * it may use itself. */
 static void make_inbound_clusters(struct expansion *x)
 {
-	bool transparent = x->config->intercept->mode == INTERCEPT_TPROXY;
-
 	for (uint32_t k = 0; k < x->config->inbound.count; k++) {
 		const struct inbound *in = LIST_AT(x->config->inbound, struct inbound, k);
-		struct addr a = in->endpoint.addr;
-		bool given = a.family != 0;
 		struct cluster *c;
 
 		if (in->origin.flawed)
 			continue;
-		c = make_cluster(x, &in->origin, inbound_cluster(x, in), transparent && !given ? CLUSTER_ORIGINAL_DST : CLUSTER_STATIC,
-		    DIRECTION_INBOUND);
+		c = make_cluster(x, &in->origin, inbound_cluster(x, in), CLUSTER_STATIC, DIRECTION_INBOUND);
 		c->connect_timeout_ms = in->connect_timeout_ms;
-		if (c->type == CLUSTER_ORIGINAL_DST)
+		if (in->endpoint.addr.family != 0) {
+			add_item(&c->endpoints, x->arena, &in->endpoint.addr, key_line(&in->origin, "endpoint"));
 			continue;
-		if (!given) {
-			addr_parse_ip("127.0.0.1", &a);
-			a.port = (uint16_t)in->port;
 		}
-		add_item(&c->endpoints, x->arena, &a, key_line(&in->origin, "endpoint"));
+		add_loopback(x, c, in, "127.0.0.1");
+		if (x->config->intercept->mode == INTERCEPT_TPROXY)
+			add_loopback(x, c, in, "::1");
 	}
 }
 

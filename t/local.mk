@@ -98,6 +98,7 @@ EXTRA_DIST += %D%/flow/test_routes.py
 EXTRA_DIST += %D%/flow/test_shortage.py
 EXTRA_DIST += %D%/flow/test_storm.py
 EXTRA_DIST += %D%/flow/test_systemd.py
+EXTRA_DIST += %D%/flow/test_tproxy.py
 EXTRA_DIST += %D%/flow/test_tunnel.py
 EXTRA_DIST += %D%/flow/test_verify.py
 

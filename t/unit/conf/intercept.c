@@ -218,7 +218,7 @@ static const struct image_cluster *cluster_named(const struct image *i, const ch
 	return NULL;
 }
 
-Test(intercept, tproxy_reaches_the_application_where_the_client_went)
+Test(intercept, tproxy_reaches_the_application_in_the_family_of_its_client)
 {
 	static const char form[] = "intercept = { mode = \"%s\"; }; inbound = ( { port = 80; protocol = \"tcp\"; connect_timeout = \"7s\"; },\n"
 	    "{ port = 81; protocol = \"tcp\"; endpoint = \"192.0.2.1:82\"; } );";
@@ -228,18 +228,25 @@ Test(intercept, tproxy_reaches_the_application_where_the_client_went)
 	for (size_t k = 0; k < 2; k++) {
 		const struct image_cluster *c;
 		struct tried t;
+		uint32_t most = 0;
 
 		snprintf(text, sizeof(text), form, modes[k]);
 		t = try_good(text);
 		c = cluster_named(&t.image, "inbound|80||");
-		cr_expect_eq(c->type, k == 1 ? CLUSTER_ORIGINAL_DST : CLUSTER_STATIC);
-		cr_expect_eq(c->balancer, k == 1 ? BALANCER_CLUSTER_PROVIDED : BALANCER_ROUND_ROBIN);
-		cr_expect_eq(c->endpoint_count, k == 1 ? 0 : 1);
+		cr_expect_eq(c->type, CLUSTER_STATIC);
+		cr_expect_eq(c->endpoint_count, k == 1 ? 2 : 1);
+		cr_expect_eq(image_endpoint(&t.image, c->first_endpoint)->addr.family, AF_INET);
+		cr_expect_eq(image_endpoint(&t.image, c->first_endpoint + c->endpoint_count - 1)->addr.family, k == 1 ? AF_INET6 : AF_INET);
 		cr_expect_eq(c->direction, DIRECTION_INBOUND);
 		cr_expect_eq(c->connect_timeout_ms, 7000);
 		c = cluster_named(&t.image, "inbound|81||");
 		cr_expect_eq(c->type, CLUSTER_STATIC);
 		cr_expect_eq(c->endpoint_count, 1);
+		for (uint32_t n = 0; n < image_count(&t.image, SECTION_TCP_PROXIES); n++) {
+			if (image_tcp_proxy(&t.image, n)->max_connect_attempts > most)
+				most = image_tcp_proxy(&t.image, n)->max_connect_attempts;
+		}
+		cr_expect_eq(most, k == 1 ? 2 : 1, "each endpoint is tried");
 		cr_expect_eq(of(&t)->tproxy_mark, k == 1 ? 1337 : 0);
 		cr_expect_eq(of(&t)->tproxy_table, k == 1 ? 133 : 0);
 		tried_free(&t);
