@@ -97,6 +97,7 @@ EXTRA_DIST += %D%/flow/test_reload.py
 EXTRA_DIST += %D%/flow/test_routes.py
 EXTRA_DIST += %D%/flow/test_shortage.py
 EXTRA_DIST += %D%/flow/test_single_port.py
+EXTRA_DIST += %D%/flow/test_sources.py
 EXTRA_DIST += %D%/flow/test_storm.py
 EXTRA_DIST += %D%/flow/test_systemd.py
 EXTRA_DIST += %D%/flow/test_tproxy.py
