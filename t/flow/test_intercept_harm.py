@@ -1,6 +1,7 @@
 """Interception rules when programs fail, hang, lie or are killed, and others meddle: nothing is left, nothing is forgotten."""
 import fcntl
 import os
+import re
 import signal
 import subprocess
 import time
@@ -218,6 +219,20 @@ def test_a_note_that_is_not_to_be_trusted(host, what):
             note.mkdir()
     assert "pid" not in host.must(MESHCTL, "-r", m.rundir, "intercept", "status").splitlines()[0]
     assert direct(host, m, "clear").returncode == 0
+    assert trace(host) == before
+
+
+def test_a_note_of_another_network_namespace(host):
+    before = trace(host)
+    m = Meshd(host, "", intercept=OTHER).start()
+    kill_all(m)
+    note = m.rundir / "intercept"
+    note.write_text(re.sub(r"(?m)^netns .*", "netns 1", note.read_text()))
+    status = host.must(MESHCTL, "-r", m.rundir, "intercept", "status")
+    assert "of another network namespace" in status and "pid" not in status.splitlines()[0]
+    done = direct(host, m, "clear")
+    assert done.returncode == 1 and "--force" in done.stderr and is_in(host)
+    assert direct(host, m, "clear", "--force").returncode == 0
     assert trace(host) == before
 
 
