@@ -262,3 +262,21 @@ def test_thousands_of_rules(host, start):
     m.ask("intercept", "apply")
     m.ask("intercept", "clear")
     assert trace(host) == before
+
+
+def test_policy_routing_comes_back_when_its_removal_fails(host, start, fakes):
+    before = trace(host)
+    m = start(host, "", intercept=TPROXY, wrapper=fakes.wrapper)
+    once = trace(host)
+    m.top = m.top.replace(TPROXY, TPROXY.replace("{", "{ include_inbound_ports = [];"))
+    m.write("")
+    fakes.tell("ip6tables-nft-restore", "wait")
+    reload = host.start(MESHCTL, "-r", m.rundir, "reload", "--wait")
+    fakes.wait("ip6tables-nft-restore")
+    fakes.kill("ip6tables-nft-restore")
+    assert reload.wait() == 1 and "stay as they were" in reload.output()
+    assert trace(host) == once
+    m.ask("intercept", "apply")
+    assert "fwmark" not in host.must("ip", "rule") and "fwmark" not in host.must("ip", "-6", "rule")
+    m.ask("intercept", "clear")
+    assert trace(host) == before
