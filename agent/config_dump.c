@@ -200,14 +200,23 @@ static void add_inspector(const struct agent *a, const struct image_listener *l,
 	json_object_set_new(j, "continue_on_listener_filters_timeout", json_true());
 }
 
+/* Its first one; of the inbound listener that binds nothing, the port that both directions share. */
+static json_t *listener_address(const struct agent *a, const struct image_listener *l)
+{
+	const struct addr shared = { .family = AF_INET, .port = image_settings(&a->image)->intercept.inbound_port,
+		.ip = { [10] = 0xff, 0xff } };
+
+	return text_address(l->bind_count > 0 ? &image_bind(&a->image, l->first_bind)->addr : &shared);
+}
+
 static json_t *listener_json(const struct agent *a, const struct image_listener *l)
 {
 	bool is_virtual = l->kind == LISTENER_VIRTUAL_OUTBOUND || l->kind == LISTENER_VIRTUAL_INBOUND;
 	json_t *more = json_array(), *j = json_pack("{s:s, s:o, s:o, s:o, s:s, s:b, s:I, s:I}",
 	    TYPE("envoy.config.listener.v3.Listener"), "name", text_json(image_text(&a->image, l->name)),
-	    "address", text_address(&image_bind(&a->image, l->first_bind)->addr),
+	    "address", listener_address(a, l),
 	    "filter_chains", chains_json(a, l), "traffic_direction", directions[l->direction],
-	    "bind_to_port", l->kind != LISTENER_REAL,
+	    "bind_to_port", l->kind != LISTENER_REAL && l->bind_count > 0,
 	    "per_connection_buffer_limit_bytes", (json_int_t)l->buffer_limit_bytes,
 	    "tcp_backlog_size", (json_int_t)l->backlog);
 

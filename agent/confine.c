@@ -14,9 +14,9 @@ static const int plain[] = {
 };
 
 static const struct cage_rule narrow[] = {
-	{ SCMP_SYS(fcntl), 1, UINT32_MAX, F_SETFL },
-	{ SCMP_SYS(fcntl), 1, UINT32_MAX, F_GETFD },
-	{ SCMP_SYS(fcntl), 1, UINT32_MAX, F_SETFD },
+	CAGE_ARG(fcntl, 1, UINT32_MAX, F_SETFL),
+	CAGE_ARG(fcntl, 1, UINT32_MAX, F_GETFD),
+	CAGE_ARG(fcntl, 1, UINT32_MAX, F_SETFD),
 };
 
 int confine(struct err *e)

@@ -172,7 +172,7 @@ static int start(struct agent *a, struct admin **admin_r, struct err *e)
 
 	a->master = getppid();
 	if (take_heritage(a, &admin, e) == -1 || first_image(a, e) == -1 ||
-	    rights_drop(image_text(&a->image, image_settings(&a->image)->agent_user), e) == -1 ||
+	    rights_drop(image_text(&a->image, image_settings(&a->image)->agent_user), 0, e) == -1 ||
 	    admin_open(a, admin, admin_r, e) == -1)
 		return -1;
 	/* Both would open a file when they are first needed: the zone of gmtime(3), the seed of jansson's tables. */

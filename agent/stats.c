@@ -162,10 +162,11 @@ static void add_listeners(struct stat_list *s, const struct agent *a)
 {
 	for (uint32_t i = 0; i < image_count(&a->image, SECTION_LISTENERS); i++) {
 		const struct image_listener *l = image_listener(&a->image, i);
-		const struct addr *first = &image_bind(&a->image, l->first_bind)->addr;
 		char address[ADDR_STRLEN];
 
-		add_row(s, a, &listener_names, l->name_index, "listener", addr_print(first, address));
+		/* the inbound one that has no port of its own: by its name, or it would be one with the outbound one */
+		add_row(s, a, &listener_names, l->name_index, "listener", l->bind_count == 0 ? image_text(&a->image, l->name) :
+		    addr_print(&image_bind(&a->image, l->first_bind)->addr, address));
 	}
 }
 

@@ -15,10 +15,10 @@ static const int everybody[] = {
 };
 
 static const struct cage_rule narrow[] = {
-	{ SCMP_SYS(mmap), 2, PROT_EXEC, 0 },
-	{ SCMP_SYS(mprotect), 2, PROT_EXEC, 0 },
-	{ SCMP_SYS(newfstatat), 3, UINT32_MAX, AT_EMPTY_PATH },		/* how libc asks about a descriptor */
-	{ SCMP_SYS(fcntl), 1, UINT32_MAX, F_GETFL },
+	CAGE_ARG(mmap, 2, PROT_EXEC, 0),
+	CAGE_ARG(mprotect, 2, PROT_EXEC, 0),
+	CAGE_ARG(newfstatat, 3, UINT32_MAX, AT_EMPTY_PATH),		/* how libc asks about a descriptor */
+	CAGE_ARG(fcntl, 1, UINT32_MAX, F_GETFL),
 };
 
 static int allow(scmp_filter_ctx filter, const int *calls, size_t n)
@@ -35,14 +35,15 @@ static int allow_some(scmp_filter_ctx filter, const struct cage_rule *rules, siz
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < n; i++)
-		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, rules[i].call, 1,
-		    SCMP_CMP(rules[i].arg, SCMP_CMP_MASKED_EQ, rules[i].mask, rules[i].value));
+		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, rules[i].call, rules[i].next_mask != 0 ? 2 : 1,
+		    SCMP_CMP(rules[i].arg, SCMP_CMP_MASKED_EQ, rules[i].mask, rules[i].value),
+		    SCMP_CMP(rules[i].arg + 1, SCMP_CMP_MASKED_EQ, rules[i].next_mask, rules[i].next_value));
 	return r;
 }
 
 int cage(const int *plain, size_t nplain, const struct cage_rule *rules, size_t nrules, struct err *e)
 {
-	const struct cage_rule abort_oneself = { SCMP_SYS(tgkill), 0, UINT32_MAX, (uint64_t)getpid() };
+	const struct cage_rule abort_oneself = CAGE_ARG(tgkill, 0, UINT32_MAX, (uint64_t)getpid());
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
 	int r = filter == NULL ? -ENOMEM : 0;
 

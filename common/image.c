@@ -248,7 +248,8 @@ static const char *verify_http(const struct image *i, uint32_t index)
 	if (!is_text(i, h->stat_prefix) || !is_text(i, h->server_name))
 		return "text";
 	if (h->max_request_line_bytes == 0 || h->max_request_headers_bytes == 0 || h->max_response_headers_bytes == 0 ||
-	    h->max_headers_count == 0 || h->max_headers_count > IMAGE_HEADERS_COUNT_MAX || h->max_pipelined_requests == 0)
+	    h->max_headers_count == 0 || h->max_headers_count > IMAGE_HEADERS_COUNT_MAX || h->max_pipelined_requests == 0 ||
+	    h->max_connect_attempts == 0)
 		return "limits";
 	return h->upgrades & ~(uint32_t)UPGRADES ? "upgrades" : NULL;
 }

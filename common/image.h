@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 #define IMAGE_MAGIC	0x0001676d69687365u		/* "eshimg" and the byte order */
-#define IMAGE_LAYOUT	5u				/* raised with every change to a record */
+#define IMAGE_LAYOUT	6u				/* raised with every change to a record */
 #define IMAGE_SIZE_MAX	(256u << 20)			/* bytes */
 #define IMAGE_NONE	UINT32_MAX			/* no such index */
 
@@ -237,7 +237,8 @@ struct image_http {
 	uint64_t request_timeout_ms;		/* for the whole of a request to come in */
 	uint64_t max_connection_duration_ms;
 	uint8_t generate_request_id, preserve_external_request_id, use_remote_address, normalize_path, accept_http_10;	/* bool */
-	uint8_t zero[3];
+	uint8_t zero;
+	uint16_t max_connect_attempts;		/* at least 1: endpoints that a request tries to reach */
 };
 
 /*
@@ -411,6 +412,12 @@ IMAGE_ACCESSOR(word, uint32_t, SECTION_WORDS)
 IMAGE_ACCESSOR(address, struct addr, SECTION_ADDRESSES)
 IMAGE_ACCESSOR(name, struct image_name, SECTION_NAMES)
 IMAGE_ACCESSOR(where, struct image_where, SECTION_WHERE)
+
+/* Its connections come by TPROXY: their local address is where their clients went. */
+static inline bool image_listener_is_transparent(const struct image *i, const struct image_listener *l)
+{
+	return l->kind == LISTENER_VIRTUAL_INBOUND && i->head->settings.intercept.mode == INTERCEPT_TPROXY;
+}
 
 /* The row in `live` of a listener, chain, cluster or endpoint, by its name_index. */
 static inline uint32_t image_slot(const struct image *i, uint32_t name_index)

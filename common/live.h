@@ -203,3 +203,8 @@ uint32_t live_generation_row(const struct live *, uint64_t number);
 
 /* Is it an address of this host (loopback, or in the list that the master keeps)? */
 bool live_address_is_ours(const struct live *, const struct addr *ip);
+/* False: the list is full, and another address may be ours too. */
+static inline bool live_knows_all_addresses(const struct live *l)
+{
+	return live_get(&l->head->address_count) < LIVE_ADDRESSES;
+}

@@ -16,6 +16,7 @@
 	X(cx_global_overflow, "downstream_global_cx_overflow", "connections refused over max_connections of the whole")	\
 	X(pre_cx_timeout, "downstream_pre_cx_timeout", "connections without their first bytes within listener_filters_timeout")	\
 	X(cx_overload_reject, "downstream_cx_overload_reject", "connections shed: no descriptors or memory left")	\
+	X(cx_loop_refused, "downstream_cx_loop_refused", "connections of this proxy's own that were led back to it, refused")	\
 	X(no_chain, "no_filter_chain_match", "connections that no filter chain matches")
 
 /* tcp.<stat_prefix>.<name>; a row for each chain, summed over those with one stat_prefix */

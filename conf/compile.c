@@ -97,6 +97,7 @@ static void add_http(struct compiler *c, const struct filter *f)
 		.max_request_headers_bytes = (uint32_t)f->max_request_headers_kb * 1024,
 		.max_response_headers_bytes = (uint32_t)f->max_response_headers_kb * 1024,
 		.max_headers_count = (uint32_t)f->max_headers_count,
+		.max_connect_attempts = (uint16_t)f->max_connect_attempts,
 		.max_requests_per_connection = (uint32_t)f->max_requests_per_connection,
 		.max_pipelined_requests = (uint32_t)f->max_pipelined_requests,
 		.request_headers_timeout_ms = (uint32_t)f->request_headers_timeout_ms,

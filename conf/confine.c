@@ -12,8 +12,8 @@ static const int plain[] = {
 int confine(int ask, struct err *e)
 {
 	const struct cage_rule narrow[] = {
-		{ SCMP_SYS(sendmsg), 0, UINT32_MAX, (uint64_t)ask },
-		{ SCMP_SYS(recvmsg), 0, UINT32_MAX, (uint64_t)ask },
+		CAGE_ARG(sendmsg, 0, UINT32_MAX, (uint64_t)ask),
+		CAGE_ARG(recvmsg, 0, UINT32_MAX, (uint64_t)ask),
 	};
 
 	return cage(plain, sizeof(plain) / sizeof(plain[0]), narrow, sizeof(narrow) / sizeof(narrow[0]), e);

@@ -66,7 +66,6 @@ static void make_service_listener(struct expansion *x, const struct service *s, 
 	struct plain_http http = plain_http_service(s, cluster, at != NULL ? &at->addr : NULL, x->arena);
 	unsigned long long port = (unsigned long long)s->port;
 	struct listener *l;
-	struct chain *chain;
 	char ip[ADDR_STRLEN];
 
 	l = expand_listener(x, &s->origin, arena_printf(x->arena, "%s_%llu", at != NULL ? addr_print_ip(&at->addr, ip) : "0.0.0.0",
@@ -76,13 +75,12 @@ static void make_service_listener(struct expansion *x, const struct service *s, 
 		expand_address(&l->addresses, x->arena, &at->addr, at->line);
 	else
 		expand_any_address(x, l);
-	chain = LIST_AT(l->chains, struct chain, l->chains.count - 1);
 	if (s->protocol != PROTOCOL_TCP)
 		plain_http_chain(LIST_AT(l->chains, struct chain, 0), &http, &s->origin, x->arena);
-	if (s->protocol == PROTOCOL_HTTP)
-		return;
-	expand_chain(x, chain, &s->origin, NULL, ANY_PORT, cluster, s->idle_timeout_ms);
-	LIST_AT(chain->filters, struct filter, 0)->max_connect_attempts = s->max_connect_attempts;
+	if (s->protocol != PROTOCOL_HTTP)
+		expand_chain(x, LIST_AT(l->chains, struct chain, l->chains.count - 1), &s->origin, NULL, ANY_PORT, cluster,
+		    s->idle_timeout_ms);
+	expand_attempts(l->chains, s->max_connect_attempts);
 }
 
 static void make_service(struct expansion *x, const struct service *s)

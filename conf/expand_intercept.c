@@ -78,6 +78,16 @@ static const char *inbound_cluster(struct expansion *x, const struct inbound *in
 	return arena_printf(x->arena, "inbound|%llu||", (unsigned long long)in->port);
 }
 
+/*
+ * An application that is to see the client's address is reached in the client's family (worker/source.h): one of each, and
+ * each is tried.  Not at the address that the client went to: our connection would look like another one of the client's,
+ * from a port that it may use itself.
+ */
+static bool has_two_endpoints(const struct expansion *x, const struct inbound *in)
+{
+	return x->config->intercept->mode == INTERCEPT_TPROXY && in->endpoint.addr.family == 0;
+}
+
 /* One chain, or one for each of what it may speak.  Returns how many. */
 static uint32_t fill_inbound(struct expansion *x, struct chain *chains, const struct inbound *in)
 {
@@ -90,6 +100,8 @@ static uint32_t fill_inbound(struct expansion *x, struct chain *chains, const st
 		    one_port(in->port), cluster, in->idle_timeout_ms);
 	if (in->protocol != PROTOCOL_TCP)
 		plain_http_chain(&chains[n++], &http, &in->origin, x->arena);
+	if (has_two_endpoints(x, in))
+		expand_attempts((struct list){ .items = chains, .count = n }, 2);
 	return n;
 }
 
@@ -125,29 +137,32 @@ static void make_inbound(struct expansion *x)
 	l->chains.count = n;
 }
 
-/* An application that is to see the client's address is reached where the client went to, in the same family. */
+static void add_loopback(struct expansion *x, struct cluster *c, const struct inbound *in, const char *ip)
+{
+	struct addr a;
+
+	addr_parse_ip(ip, &a);
+	a.port = (uint16_t)in->port;
+	expand_address(&c->endpoints, x->arena, &a, key_line(&in->origin, "endpoint"));
+}
+
 static void make_inbound_clusters(struct expansion *x)
 {
-	bool transparent = x->config->intercept->mode == INTERCEPT_TPROXY;
-
 	for (uint32_t k = 0; k < x->config->inbound.count; k++) {
 		const struct inbound *in = LIST_AT(x->config->inbound, struct inbound, k);
-		struct addr a = in->endpoint.addr;
-		bool given = a.family != 0;
 		struct cluster *c;
 
 		if (in->origin.flawed)
 			continue;
-		c = expand_cluster(x, &in->origin, inbound_cluster(x, in), transparent && !given ? CLUSTER_ORIGINAL_DST : CLUSTER_STATIC,
-		    DIRECTION_INBOUND);
+		c = expand_cluster(x, &in->origin, inbound_cluster(x, in), CLUSTER_STATIC, DIRECTION_INBOUND);
 		c->connect_timeout_ms = in->connect_timeout_ms;
-		if (c->type == CLUSTER_ORIGINAL_DST)
+		if (in->endpoint.addr.family != 0) {
+			expand_address(&c->endpoints, x->arena, &in->endpoint.addr, key_line(&in->origin, "endpoint"));
 			continue;
-		if (!given) {
-			addr_parse_ip("127.0.0.1", &a);
-			a.port = (uint16_t)in->port;
 		}
-		expand_address(&c->endpoints, x->arena, &a, key_line(&in->origin, "endpoint"));
+		add_loopback(x, c, in, "127.0.0.1");
+		if (has_two_endpoints(x, in))
+			add_loopback(x, c, in, "::1");
 	}
 }
 

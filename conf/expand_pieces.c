@@ -69,6 +69,12 @@ void expand_chain(struct expansion *x, struct chain *c, const struct origin *at,
 	c->filters = (struct list){ .items = f, .count = 1 };
 }
 
+void expand_attempts(struct list chains, uint64_t max_connect_attempts)
+{
+	for (uint32_t i = 0; i < chains.count; i++)
+		LIST_AT(LIST_AT(chains, struct chain, i)->filters, struct filter, 0)->max_connect_attempts = max_connect_attempts;
+}
+
 struct listener *expand_listener(struct expansion *x, const struct origin *at, const char *name,
     struct image_port_range port, uint64_t direction, uint32_t chains)
 {

@@ -30,6 +30,9 @@ struct cluster *expand_cluster(struct expansion *, const struct origin *at, cons
 void expand_chain(struct expansion *, struct chain *, const struct origin *at, const char *name,
     struct image_port_range port, const char *cluster, uint64_t idle_timeout_ms);
 
+/* Of each chain's filter. */
+void expand_attempts(struct list chains, uint64_t max_connect_attempts);
+
 void expand_address(struct list *, struct arena *, const struct addr *, uint32_t line);
 /* 0.0.0.0 and ::, which together are every address. */
 void expand_any_address(struct expansion *, struct listener *);

@@ -7,6 +7,7 @@
 #include "common/program.h"
 #include "master/intercept.h"
 #include "master/master.h"
+#include "master/reload.h"
 #include "master/report.h"
 #include "master/rundir.h"
 #include "master/sole.h"
@@ -56,7 +57,8 @@ static void copy(int fd, FILE *to)
 static int load(const struct options *o, struct image *i)
 {
 	char program[PATH_MAX];
-	struct confrun_options how = { .program = program, .file = o->file, .folders = o->folders, .nfolders = o->nfolders, .print_fd = -1 };
+	struct confrun_options how = { .program = program, .file = o->file, .folders = o->folders, .nfolders = o->nfolders,
+		.user = geteuid() == 0 ? CONF_USER : NULL, .print_fd = -1 };
 	int fd = -1, report = -1, r = 1;
 	struct err e;
 

@@ -93,13 +93,16 @@ static bool is_reached(const char *saved, const char *table, const char *chain)
 
 static void look_for_halves(const char *saved, struct found *f)
 {
-	struct saved s = saved_begin(saved);
+	struct saved s = saved_begin(saved), there = s;		/* thousands of rules jump to the same chain: it is sought once */
 
 	while (f->half[0] == '\0' && saved_next(&s)) {
 		if (!s.is_rule && ruleset_owns(s.chain) && !is_reached(saved, s.table, s.chain))
 			snprintf(f->half, sizeof(f->half), "nothing jumps to chain %s of table %s", s.chain, s.table);
-		else if (s.is_rule && ruleset_owns(s.target) && !is_declared(saved, s.table, s.target))
+		if (!s.is_rule || !ruleset_owns(s.target) || (strcmp(s.target, there.target) == 0 && strcmp(s.table, there.table) == 0))
+			continue;
+		if (!is_declared(saved, s.table, s.target))
 			snprintf(f->half, sizeof(f->half), "chain %s of table %s, to which %s jumps, is missing", s.target, s.table, s.chain);
+		there = s;
 	}
 }
 

@@ -1,6 +1,6 @@
 /*
- * Jobs: see intercept.h.  A job looks at what every iptables of the host says, decides, restores, and, after an apply, looks
- * again, so that it is known how the rules look when nobody has touched them.
+ * Jobs: see intercept.h.  A job looks at what every iptables of the host says, decides, restores, and looks again: whether it
+ * has been done, and, after an apply, how the rules look when nobody has touched them.
  */
 #include "master/intercept_inside.h"
 
@@ -8,6 +8,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+
+#define REVERT_AGAIN_MS 5000
 
 static void ran(void *arg, char *output, bool unusable, const struct err *e);
 static void next_slot(struct intercept *in);
@@ -187,7 +189,7 @@ static void applied(struct intercept *in)
 	struct err e;
 
 	in->state.phase = STATE_IN;
-	if (policy_remove(&in->stale, &e) == -1)
+	if (policy_remove(&in->state.stale, &e) == -1)
 		log_warning("interception: %s", e.text);
 	if (state_write(in->dir, &in->state, &e) == -1)
 		log_warning("interception: %s", e.text);
@@ -204,7 +206,7 @@ static void cleared(struct intercept *in)
 	struct job *j = in->jobs;
 	struct err e;
 
-	if (policy_remove(&in->state.policy, &e) == -1 || policy_remove(&in->stale, &e) == -1) {
+	if (policy_remove(&in->state.policy, &e) == -1 || policy_remove(&in->state.stale, &e) == -1) {
 		fail_job(in, &e);
 		return;
 	}
@@ -234,23 +236,21 @@ static void released(struct intercept *in)
 
 static void restored(struct intercept *in)
 {
-	const struct job *j = in->jobs;
-
-	if (intercept_wanted(in) != NULL) {
-		in->step = STEP_VERIFY;
-		in->slot = -1;
-		next_slot(in);
-	} else if (j->kind == JOB_RELEASE) {
+	if (in->jobs->kind == JOB_RELEASE) {
 		released(in);
-	} else {
-		cleared(in);
+		return;
 	}
+	in->step = STEP_VERIFY;
+	in->slot = -1;
+	next_slot(in);
 }
 
 static void step_done(struct intercept *in)
 {
-	if (in->step == STEP_VERIFY)
+	if (in->step == STEP_VERIFY && intercept_wanted(in) != NULL)
 		applied(in);
+	else if (in->step == STEP_VERIFY)
+		cleared(in);
 	else if (in->step == STEP_RESTORE)
 		restored(in);
 	else if (in->jobs->kind == JOB_LOOK)
@@ -269,7 +269,7 @@ static bool is_due(const struct intercept *in, int f, enum variant v)
 	case STEP_RESTORE:
 		return in->texts[f][v] != NULL;
 	default:
-		return in->chosen[f] == v;
+		return intercept_wanted(in) != NULL ? in->chosen[f] == v : in->texts[f][v] != NULL;
 	}
 }
 
@@ -303,27 +303,37 @@ static void looked(struct intercept *in, int f, enum variant v, char *output, bo
 	next_slot(in);
 }
 
-static void verified(struct intercept *in, int f, char *output)
+/* Programs have been seen that do nothing and say that they have done it. */
+static void verified(struct intercept *in, int f, enum variant v, char *output)
 {
+	bool wanted = intercept_wanted(in) != NULL;
 	struct found found;
+	struct err e;
 
 	found_look(output != NULL ? output : "", &found);
-	in->state.digest[f] = found.digest;
+	if (wanted)
+		in->state.digest[f] = found.digest;
+	if (output != NULL && found.ours != wanted) {
+		err_set(&e, "%s: has ended well, and the rules are %s", iptables_program(v, f, IPTABLES_RESTORE), wanted ? "not in" : "still in");
+		fail_job(in, &e);
+	} else {
+		next_slot(in);
+	}
 	free(output);
-	next_slot(in);
 }
 
 static void ran(void *arg, char *output, bool unusable, const struct err *e)
 {
 	struct intercept *in = arg;
 	int f = in->slot / VARIANTS;
+	enum variant v = (enum variant)(in->slot % VARIANTS);
 
 	if (in->step == STEP_LOOK) {
-		looked(in, f, (enum variant)(in->slot % VARIANTS), output, unusable, e);
+		looked(in, f, v, output, unusable, e);
 		return;
 	}
 	if (in->step == STEP_VERIFY) {
-		verified(in, f, output);
+		verified(in, f, v, output);
 		return;
 	}
 	free(output);
@@ -391,6 +401,12 @@ int intercept_confirm(struct intercept *in, struct err *e)
 {
 	struct state s = in->state;
 
+	for (const struct job *j = in->jobs; j != NULL; j = j->next) {
+		if (j->kind == JOB_CLEAR)
+			return err_set(e, "the rules are going out: it is too late to confirm them");
+		if (j->kind == JOB_APPLY && j->how.confirm_ms != 0)
+			return err_set(e, "the rules that are to be confirmed are not in yet");
+	}
 	if (s.token == 0)
 		return err_set(e, "there are no rules that wait to be confirmed");
 	s.token = s.until = 0;
@@ -405,8 +421,10 @@ static void revert_done(void *arg, bool ok, const struct err *e)
 {
 	struct intercept *in = arg;
 
-	if (!ok)
+	if (!ok) {
 		log_error("interception rules that nobody has confirmed are still in: %s", e->text);
+		alarm_set(in->loop, &in->revert, REVERT_AGAIN_MS);
+	}
 	if (in->reverted != NULL)
 		in->reverted(in->reverted_arg, ok);
 }

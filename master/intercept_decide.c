@@ -5,6 +5,7 @@
 #include "master/restore.h"
 #include "master/undo.h"
 
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -19,6 +20,18 @@ const struct rules *intercept_wanted(const struct intercept *in)
 	return j->undoing ? in->last : j->rules;
 }
 
+/* One kind of iptables that fails is as if it were not there; but not the one that has our rules. */
+static int check_noted(const struct intercept *in, int family, struct err *e)
+{
+	const struct state *st = &in->state;
+
+	if (st->phase == STATE_NONE || state_is_elsewhere(st) || st->variant[family] == VARIANTS ||
+	    in->scene.saved[family][st->variant[family]] != NULL || in->scene.why[family].text[0] == '\0')
+		return 0;
+	*e = in->scene.why[family];
+	return -1;
+}
+
 /* IPv6 may be absent, from the kernel or as a program; IPv4 may not, where rules are wanted. */
 static int choose(struct intercept *in, int family, const struct rules *r, struct err *e)
 {
@@ -29,6 +42,8 @@ static int choose(struct intercept *in, int family, const struct rules *r, struc
 		log_notice("this kernel has no IPv6: rules for IPv4 only");
 		return 0;
 	}
+	if (check_noted(in, family, e) == -1)
+		return -1;
 	in->chosen[family] = s->broken[family] ? VARIANTS : iptables_choose(r->iptables, s->saved[family]);
 	if (in->chosen[family] != VARIANTS)
 		return 0;
@@ -112,25 +127,59 @@ static void take_note(struct intercept *in)
 		scene_guess_policy(&in->scene, in->guess_mark, in->guess_table, &in->state.policy);
 }
 
-static void plan_policy(struct intercept *in, const struct rules *r)
+/* Of both, what is wanted to *p, what is not to *stale. */
+static void sort_policy(struct policy *p, struct policy *stale, const struct policy *wanted, struct err *e)
 {
-	struct policy *p = &in->state.policy;
-	uint32_t wanted_sources = (1u << r->inbound_sources) - 1;
-	bool routing = r->mode == INTERCEPT_TPROXY && rules_catch_inbound(r);
+	uint32_t sources = p->addresses | stale->addresses;
+	struct policy other;
 
-	in->stale = (struct policy){ .addresses = p->addresses & ~wanted_sources };
-	p->addresses &= wanted_sources;
-	if (!routing || p->mark != r->mark || p->table != r->table) {
-		struct policy other = *p;
+	stale->addresses = 0;
+	if ((p->mark != wanted->mark || p->table != wanted->table) && stale->mark == wanted->mark && stale->table == wanted->table) {
+		/* back again */
+		other = *p;
+		*p = *stale;
+		*stale = other;
+	}
+	if (p->mark != wanted->mark || p->table != wanted->table) {
+		/* one that is older yet: from one that was killed before it could remove it */
+		if (p->routing != 0 && stale->routing != 0 && policy_remove(stale, e) == -1)
+			log_warning("interception: %s", e->text);
+		if (p->routing != 0)
+			*stale = *p;
+		*p = (struct policy){ .mark = wanted->mark, .table = wanted->table };
+	}
+	p->addresses = sources & wanted->addresses;
+	stale->addresses = sources & ~wanted->addresses;
+}
 
-		other.addresses = in->stale.addresses;
-		in->stale = other;
-		*p = (struct policy){ .addresses = p->addresses };
+/* What would be ours, were all of it added. */
+static struct policy plan_policy(struct intercept *in, const struct rules *r, struct err *e)
+{
+	struct policy wanted = { .addresses = (1u << r->inbound_sources) - 1 };
+	bool ipv6 = in->chosen[FAMILY_IPV6] != VARIANTS;
+
+	if (r->mode == INTERCEPT_TPROXY && rules_catch_inbound(r)) {
+		wanted.mark = r->mark;
+		wanted.table = r->table;
+		wanted.routing = policy_routing(AF_INET) | (ipv6 ? policy_routing(AF_INET6) : 0);
 	}
-	if (routing) {
-		p->mark = r->mark;
-		p->table = r->table;
-	}
+	sort_policy(&in->state.policy, &in->state.stale, &wanted, e);
+	wanted.routing |= in->state.policy.routing;
+	wanted.addresses = in->state.policy.addresses | (ipv6 ? wanted.addresses : 0);
+	return wanted;
+}
+
+/* All of it is noted before it is done: one who is killed between the two leaves nothing that nobody knows of. */
+static int add_policy(struct intercept *in, const struct rules *r, const struct policy *all, struct err *e)
+{
+	struct state noted = in->state;
+
+	noted.policy = *all;
+	if (state_write(in->dir, &noted, e) == -1)
+		return -1;
+	if (policy_add(&in->state.policy, r->inbound_sources, in->chosen[FAMILY_IPV6] != VARIANTS, e) == -1)
+		return -1;
+	return state_write(in->dir, &in->state, e);
 }
 
 /* The one who takes them out again has to be there before they are in. */
@@ -150,28 +199,39 @@ static int promise_undo(struct intercept *in, const struct intercept_how *how, s
 	return undo_start(in->dir, s->token, how->confirm_ms, e);
 }
 
+/* Of what is put back: the process that was to undo it may have seen that it was to be replaced, and has ended. */
+static int renew_promise(struct intercept *in, const struct intercept_how *how, struct err *e)
+{
+	const struct state *s = &in->state;
+	uint64_t now = clock_ms(), at = in->revert.at_ms;
+
+	if (s->token == 0 || (how->confirm_ms == 0 && !how->confirmed))
+		return 0;
+	return state_write(in->dir, s, e) == -1 ? -1 : undo_start(in->dir, s->token, at > now ? (uint32_t)(at - now) : 0, e);
+}
+
 static int begin_apply(struct intercept *in, const struct rules *r, struct err *e)
 {
 	struct job *j = in->jobs;
 	struct state *s = &in->state;
-	struct policy policy = s->policy;
+	const struct policy policy = s->policy, stale = s->stale;
+	struct policy all;
 
 	if (!j->undoing)
 		in->before = *s;
 	state_begin(s);
 	s->policy = policy;
+	s->stale = stale;
 	s->token = in->before.token;
 	s->until = in->before.until;
 	s->generation = j->undoing ? in->before.generation : j->how.generation;
 	if (in->before.phase == STATE_IN && in->present)
 		s->since = in->before.since;
 	memcpy(s->variant, in->chosen, sizeof(s->variant));
-	plan_policy(in, r);
-	if ((j->undoing ? 0 : promise_undo(in, &j->how, e)) == -1 || state_write(in->dir, s, e) == -1)
+	all = plan_policy(in, r, e);
+	if ((j->undoing ? renew_promise(in, &j->how, e) : promise_undo(in, &j->how, e)) == -1)
 		return -1;
-	if (policy_add(&s->policy, r->inbound_sources, in->chosen[FAMILY_IPV6] != VARIANTS, e) == -1)
-		return -1;
-	return state_write(in->dir, s, e);
+	return add_policy(in, r, &all, e);
 }
 
 /* What is to go out has to be seen. */
@@ -182,6 +242,8 @@ static int check_seen(const struct intercept *in, struct err *e)
 
 		for (int v = 0; v < VARIANTS; v++)
 			seen |= in->scene.saved[f][v] != NULL;
+		if (check_noted(in, f, e) == -1)
+			return -1;
 		if (in->scene.broken[f] || (!seen && in->scene.why[f].text[0] != '\0')) {
 			*e = in->scene.why[f];
 			return -1;
@@ -204,6 +266,18 @@ static int make_all(struct intercept *in, const struct rules *r, struct ruleset 
 	return make_texts(in, sets, e);
 }
 
+/* Of one who is killed half-way a part may be left, and nobody but us has made it one. */
+static void begin_clear(struct intercept *in)
+{
+	struct err e;
+
+	if (in->state.phase != STATE_IN)
+		return;
+	in->state.phase = STATE_APPLYING;
+	if (state_write(in->dir, &in->state, &e) == -1)
+		log_warning("interception: %s", e.text);
+}
+
 int intercept_decide(struct intercept *in, bool *begun_r, struct err *e)
 {
 	struct ruleset *sets[FAMILIES] = { NULL };
@@ -218,6 +292,8 @@ int intercept_decide(struct intercept *in, bool *begun_r, struct err *e)
 	if (result == 0 && r != NULL) {
 		*begun_r = true;
 		result = begin_apply(in, r, e);
+	} else if (result == 0 && j->kind != JOB_RELEASE) {
+		begin_clear(in);
 	}
 	for (int f = 0; f < FAMILIES; f++)
 		ruleset_free(sets[f]);

@@ -36,7 +36,6 @@ struct intercept {
 	enum variant chosen[FAMILIES];
 	struct state state;
 	struct state before;		/* this job */
-	struct policy stale;		/* of an earlier configuration: goes when the new one is in */
 	struct rules *last;		/* what is in, by this process */
 	uint32_t guess_mark, guess_table;
 	struct alarm revert;

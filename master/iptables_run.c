@@ -5,11 +5,11 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -165,38 +165,44 @@ static int open_fds(struct iptables_run *r, const char *input)
 	return 0;
 }
 
-static int spawn(struct iptables_run *r, const char *path, const char *const argv[])
+/*
+ * Ends with who has started it: one that waits for iptables' lock would else carry out what nobody wants any more.  A
+ * terminal's second ^C, or a kill of the whole group, must not end what takes the rules out.
+ */
+static void become(const struct iptables_run *r, pid_t parent, const char *path, const char *const argv[])
 {
 	const struct rlimit most = { .rlim_cur = FILE_MAX, .rlim_max = FILE_MAX };
 	const char *const env[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", NULL };
-	posix_spawn_file_actions_t fds;
-	posix_spawnattr_t attr;
-	sigset_t stops, all;
-	int n;
+	const int fds[] = { r->in_fd, r->out_fd, r->err_fd };
+	sigset_t stops;
 
-	/* A terminal's second ^C, or a kill of the whole group, must not end what takes the rules out. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) == -1 || getppid() != parent)
+		_exit(127);
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (dup2(fds[fd], fd) == -1)
+			_exit(127);
+	}
+	for (int s = 1; s < NSIG; s++)
+		signal(s, SIG_DFL);
 	sigemptyset(&stops);
 	sigaddset(&stops, SIGINT);
 	sigaddset(&stops, SIGQUIT);
 	sigaddset(&stops, SIGTERM);
 	sigaddset(&stops, SIGHUP);
-	sigfillset(&all);
-	posix_spawn_file_actions_init(&fds);
-	posix_spawnattr_init(&attr);
-	posix_spawn_file_actions_adddup2(&fds, r->in_fd, STDIN_FILENO);
-	posix_spawn_file_actions_adddup2(&fds, r->out_fd, STDOUT_FILENO);
-	posix_spawn_file_actions_adddup2(&fds, r->err_fd, STDERR_FILENO);
-	posix_spawnattr_setsigmask(&attr, &stops);
-	posix_spawnattr_setsigdefault(&attr, &all);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	n = posix_spawn(&r->pid, path, &fds, &attr, (char *const *)(uintptr_t)argv, (char *const *)(uintptr_t)env);
-	posix_spawn_file_actions_destroy(&fds);
-	posix_spawnattr_destroy(&attr);
-	/* It runs already: what it writes from now on counts all the same.  Refused where the limit is lower yet. */
-	if (n == 0)
-		prlimit(r->pid, RLIMIT_FSIZE, &most, NULL);
-	errno = n;
-	return n == 0 ? 0 : -1;
+	sigprocmask(SIG_SETMASK, &stops, NULL);
+	setrlimit(RLIMIT_FSIZE, &most);		/* refused where the limit is lower yet */
+	execve(path, (char *const *)(uintptr_t)argv, (char *const *)(uintptr_t)env);
+	dprintf(STDERR_FILENO, "%s\n", strerror(errno));
+	_exit(127);
+}
+
+static int spawn(struct iptables_run *r, const char *path, const char *const argv[])
+{
+	const pid_t parent = getpid();
+
+	if ((r->pid = fork()) == 0)
+		become(r, parent, path, argv);
+	return r->pid != -1 ? 0 : -1;
 }
 
 static int watch(struct iptables_run *r)

@@ -10,6 +10,7 @@
 #include "master/master.h"
 #include "master/reload.h"
 #include "master/rundir.h"
+#include "master/sole.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -103,7 +104,8 @@ static void wait_and_clear(int alive, const char *dir)
 		    now.st_mtim.tv_nsec != before.st_mtim.tv_nsec)
 			return;
 	}
-	clear(dir);
+	if (sole_holder() == 0)		/* else they are another's by now */
+		clear(dir);
 }
 
 static int leave_waiting(int alive, const char *dir)
@@ -128,11 +130,16 @@ int post_stop(const struct options *o)
 	enum image_on_exit on_exit;
 	struct state state;
 	int alive, status;
+	pid_t other;
 
 	read_settings(o, &f, &on_exit);
 	if (rundir_is_locked(f.runtime_dir)) {
 		log_error("%s: meshd runs: nothing is done", f.runtime_dir);
 		return 1;
+	}
+	if ((other = sole_holder()) != 0) {
+		log_notice("another meshd (pid %d) has the rules of this network namespace: nothing is done", (int)other);
+		return 0;
 	}
 	alive = rundir_look(f.runtime_dir, &on_exit);
 	state_read(f.runtime_dir, &state);

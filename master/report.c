@@ -235,7 +235,7 @@ static const char *word_for(const struct sum *s, const struct state *st)
 int report_status(const struct rules *r, const struct intercept *in, bool runs, char *text, size_t size, struct err *e)
 {
 	const struct scene *s = intercept_scene(in);
-	const struct state *st = intercept_state(in);
+	const struct state nobodys = { .phase = STATE_NONE }, *st = intercept_state(in);
 	struct sum sum = { .ours = false };
 	FILE *f = begin(e);
 	struct err why;
@@ -243,6 +243,10 @@ int report_status(const struct rules *r, const struct intercept *in, bool runs, 
 
 	if (f == NULL)
 		return -1;
+	if (state_is_elsewhere(st)) {
+		fprintf(f, "finding\tthe note in runtime_dir is of another network namespace\n");
+		st = &nobodys;
+	}
 	look(f, s, st, &sum);
 	if (r != NULL && r->mode == INTERCEPT_NONE && scene_refuse_loop(s, r, &why) == -1)
 		fprintf(f, "finding\t%s\n", why.text);

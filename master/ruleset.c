@@ -150,8 +150,6 @@ static void source_rules(struct maker *m, const char *table_chain, char way)
 	for (unsigned i = 0; i < m->r->inbound_sources; i++)
 		rule(m, table_chain, "from the inbound side to the application beside it: never again", "-s %s -%c lo -j RETURN",
 		    policy_source(m->lo->family, i, address), way);
-	if (m->lo->family == AF_INET6)		/* INTERIM */
-		rule(m, table_chain, "from the inbound side", "-s ::1/128 -%c lo -j RETURN", way);
 }
 
 static void worker_rules(struct maker *m)

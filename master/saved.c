@@ -2,6 +2,7 @@
 #include "master/saved.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 bool saved_word(const char **at, const char *end, char *to, unsigned size)
@@ -55,17 +56,22 @@ static bool read_chain(struct saved *s, const char *line, const char *end)
 	return true;
 }
 
+/* "[packets:bytes] ".  Not by sscanf(3), which measures all of the text that is still to come. */
+static const char *read_counters(struct saved *s, const char *line, const char *end)
+{
+	const char *after = memchr(line, ' ', (size_t)(end - line));
+	char *colon;
+
+	s->packets = strtoull(line + 1, &colon, 10);
+	s->bytes = *colon == ':' ? strtoull(colon + 1, NULL, 10) : 0;
+	return after != NULL ? after + 1 : end;
+}
+
 static bool read_rule(struct saved *s, const char *line, const char *end)
 {
-	unsigned long long packets, bytes;
-
 	s->packets = s->bytes = 0;
-	if (*line == '[' && sscanf(line, "[%llu:%llu]", &packets, &bytes) == 2) {
-		s->packets = packets;
-		s->bytes = bytes;
-		line = memchr(line, ' ', (size_t)(end - line));
-		line = line != NULL ? line + 1 : end;
-	}
+	if (*line == '[')
+		line = read_counters(s, line, end);
 	if (end - line < 4 || strncmp(line, "-A ", 3) != 0)
 		return false;
 	line += 3;

@@ -104,11 +104,11 @@ static bool is_virtual(const struct image_listener *l)
 
 /* ---- binding ---- */
 
-static int bind_one(const struct addr *a, int backlog)
+static int bind_one(const struct addr *a, int backlog, bool transparent)
 {
 	int saved, fd = socket(a->family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
 
-	if (fd == -1 || listen_in_group(fd, a, backlog) == 0)
+	if (fd == -1 || listen_in_group(fd, a, backlog, transparent) == 0)
 		return fd;
 	saved = errno;
 	close(fd);
@@ -155,7 +155,7 @@ static bool has_port(const struct sockets *s, const struct addr *a)
 	return b != NULL;
 }
 
-static int bind_all(struct sockets *s, const struct image_listener *l, const struct addr *a)
+static int bind_all(struct sockets *s, const struct image *i, const struct image_listener *l, const struct addr *a)
 {
 	struct bound *b = add(s, a);
 
@@ -163,7 +163,7 @@ static int bind_all(struct sockets *s, const struct image_listener *l, const str
 		return -1;
 	b->fresh = true;
 	for (uint32_t w = 0; w < s->workers; w++) {
-		if ((b->fds[w] = bind_one(a, (int)l->backlog)) == -1)
+		if ((b->fds[w] = bind_one(a, (int)l->backlog, image_listener_is_transparent(i, l))) == -1)
 			return -1;
 	}
 	return 0;
@@ -195,7 +195,7 @@ static int prepare_listener(struct sockets *s, const struct image *i, const stru
 		const struct addr *a = &image_bind(i, l->first_bind + k)->addr;
 
 		if (find(s, a) != NULL ||
-		    ((!alone || has_port(s, a) || is_free(a)) && (!bind_it || bind_all(s, l, a) == 0 || family_is_missing(l, a))))
+		    ((!alone || has_port(s, a) || is_free(a)) && (!bind_it || bind_all(s, i, l, a) == 0 || family_is_missing(l, a))))
 			continue;
 		report_failure(report, i, l, a);
 		r = -1;

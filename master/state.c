@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #define TEXT_MAX 2048
+#define ALL_SOURCES 0xffffu
+#define LAST "is whole"		/* what has no such line is a piece */
 
 static const char *const phases[] = { [STATE_APPLYING] = "applying", [STATE_IN] = "in", [STATE_RELEASED] = "released" };
 
@@ -33,9 +35,30 @@ static const struct {
 };
 #define NNUMBERS (sizeof(numbers) / sizeof(numbers[0]))
 
+/* The same, of 32 bits: those of struct policy. */
+static const struct {
+	const char *key;
+	size_t offset;
+} parts[] = {
+	{ "mark", offsetof(struct state, policy.mark) },
+	{ "table", offsetof(struct state, policy.table) },
+	{ "routing", offsetof(struct state, policy.routing) },
+	{ "addresses", offsetof(struct state, policy.addresses) },
+	{ "stale-mark", offsetof(struct state, stale.mark) },
+	{ "stale-table", offsetof(struct state, stale.table) },
+	{ "stale-routing", offsetof(struct state, stale.routing) },
+	{ "stale-addresses", offsetof(struct state, stale.addresses) },
+};
+#define NPARTS (sizeof(parts) / sizeof(parts[0]))
+
 static uint64_t *number_of(const struct state *s, size_t which)
 {
 	return (uint64_t *)(uintptr_t)((const char *)s + numbers[which].offset);
+}
+
+static uint32_t *part_of(const struct state *s, size_t which)
+{
+	return (uint32_t *)(uintptr_t)((const char *)s + parts[which].offset);
 }
 
 /* A boot has its own; "": not to be had. */
@@ -76,7 +99,6 @@ bool state_is_elsewhere(const struct state *s)
 
 static void print(FILE *f, const struct state *s)
 {
-	const struct policy *p = &s->policy;
 	char boot[64];
 
 	fprintf(f, "phase %s\nversion %s\nboot %s\n", phases[s->phase], s->version, boot_id(boot));
@@ -86,8 +108,9 @@ static void print(FILE *f, const struct state *s)
 		if (s->variant[k] != VARIANTS)
 			fprintf(f, "variant-%s %s\n", iptables_family(k), iptables_variant(s->variant[k]));
 	}
-	/* the bits of struct policy */
-	fprintf(f, "mark %u\ntable %u\nrouting %u\naddresses %u\n", p->mark, p->table, p->routing, p->addresses);
+	for (size_t i = 0; i < NPARTS; i++)
+		fprintf(f, "%s %" PRIu32 "\n", parts[i].key, *part_of(s, i));
+	fprintf(f, LAST "\n");
 }
 
 static int save(int fd, const struct state *s)
@@ -145,14 +168,6 @@ static void take_word(struct state *s, const char *key, const char *value, bool 
 		snprintf(s->version, sizeof(s->version), "%s", value);
 	else if (strcmp(key, "boot") == 0)
 		*same_boot = strcmp(value, boot_id(boot)) == 0;
-	else if (strcmp(key, "mark") == 0)
-		s->policy.mark = (uint32_t)strtoul(value, NULL, 10);
-	else if (strcmp(key, "table") == 0)
-		s->policy.table = (uint32_t)strtoul(value, NULL, 10);
-	else if (strcmp(key, "routing") == 0)
-		s->policy.routing = (uint32_t)strtoul(value, NULL, 10);
-	else if (strcmp(key, "addresses") == 0)
-		s->policy.addresses = (uint32_t)strtoul(value, NULL, 10) & 0xffffu;
 	for (enum state_phase p = STATE_APPLYING; p <= STATE_RELEASED; p++) {
 		if (strcmp(key, "phase") == 0 && strcmp(value, phases[p]) == 0)
 			s->phase = p;
@@ -160,6 +175,10 @@ static void take_word(struct state *s, const char *key, const char *value, bool 
 	for (size_t i = 0; i < NNUMBERS; i++) {
 		if (strcmp(key, numbers[i].key) == 0)
 			*number_of(s, i) = strtoull(value, NULL, 10);
+	}
+	for (size_t i = 0; i < NPARTS; i++) {
+		if (strcmp(key, parts[i].key) == 0)
+			*part_of(s, i) = (uint32_t)strtoul(value, NULL, 10);
 	}
 	for (int f = 0; f < FAMILIES; f++) {
 		if (strncmp(key, "variant-", 8) == 0 && strcmp(key + 8, iptables_family(f)) == 0)
@@ -169,19 +188,30 @@ static void take_word(struct state *s, const char *key, const char *value, bool 
 
 static void parse(struct state *s, char *text)
 {
-	bool same_boot = false;
+	bool same_boot = false, whole = false;
 	char *line;
 
 	while ((line = strsep(&text, "\n")) != NULL) {
 		char *value = strchr(line, ' ');
 
+		whole |= strcmp(line, LAST) == 0;
 		if (value == NULL)
 			continue;
 		*value++ = '\0';
 		take_word(s, line, value, &same_boot);
 	}
-	if (!same_boot)
+	s->policy.addresses &= ALL_SOURCES;
+	s->stale.addresses &= ALL_SOURCES;
+	if (!same_boot || !whole)
 		s->phase = STATE_NONE;
+}
+
+/* A file that nobody else could have written. */
+static bool is_trusted(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() && (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
 void state_read(const char *dir, struct state *s)
@@ -193,9 +223,9 @@ void state_read(const char *dir, struct state *s)
 	state_begin(s);
 	s->phase = STATE_NONE;
 	snprintf(path, sizeof(path), "%s/%s", dir, STATE_FILE);
-	if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) == -1)
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)) == -1)
 		return;
-	n = read(fd, text, sizeof(text) - 1);
+	n = is_trusted(fd) ? read(fd, text, sizeof(text) - 1) : 0;
 	close(fd);
 	text[n > 0 ? n : 0] = '\0';
 	parse(s, text);

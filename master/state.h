@@ -31,6 +31,7 @@ struct state {
 	uint64_t digest[FAMILIES];	/* of our rules as they were found when they were in; 0: none */
 	enum variant variant[FAMILIES];	/* VARIANTS: none */
 	struct policy policy;
+	struct policy stale;		/* of an earlier configuration: goes when the new one is in */
 };
 
 /* dir: RUNDIR.  Never fails: what cannot be read is not there. */

@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "master/intercept.h"
 #include "master/loop.h"
+#include "master/sole.h"
 #include "master/state.h"
 
 #include <stdbool.h>
@@ -14,9 +15,10 @@
 
 #define LOOK_MS 200		/* whether they are confirmed, or out */
 #define GRACE_MS 500		/* the master does it itself, while it lives */
+#define AGAIN_MS 5000		/* until it is done, or confirmed */
 
 struct outcome {
-	bool over;
+	bool over, ok;
 };
 
 static bool is_due(const char *dir, uint64_t token)
@@ -27,16 +29,26 @@ static bool is_due(const char *dir, uint64_t token)
 	return s.phase != STATE_NONE && s.token == token;
 }
 
+/* Somebody has come after a meshd that died, perhaps with another RUNDIR: that one sees to them, as long as it lives. */
+static bool is_anothers(const char *dir)
+{
+	uint64_t holder = (uint64_t)sole_holder();
+	struct state s;
+
+	state_read(dir, &s);
+	return holder != 0 && holder != s.pid;
+}
+
 static void done(void *arg, bool ok, const struct err *e)
 {
 	struct outcome *o = arg;
 
 	if (!ok)
 		log_error("interception rules that nobody has confirmed are still in: %s", e->text);
-	o->over = true;
+	*o = (struct outcome){ .over = true, .ok = ok };
 }
 
-static void clear(const char *dir)
+static bool clear(const char *dir)
 {
 	static struct loop loop;
 	struct outcome o = { .over = false };
@@ -47,11 +59,12 @@ static void clear(const char *dir)
 	log_warning("interception rules were not confirmed in time, and meshd has not taken them out: they go out");
 	if ((in = intercept_open(&loop, dir, &e)) == NULL || intercept_clear(in, true, done, &o) == -1) {
 		log_error("interception rules that nobody has confirmed are still in: out of memory");
-		return;
+		return false;
 	}
 	while (!o.over)
 		loop_turn(&loop);
 	intercept_close(in);
+	return o.ok;
 }
 
 static void watch(const char *dir, uint64_t token, uint64_t end_ms)
@@ -60,8 +73,9 @@ static void watch(const char *dir, uint64_t token, uint64_t end_ms)
 
 	while (is_due(dir, token)) {
 		if (clock_ms() >= end_ms) {
-			clear(dir);
-			return;
+			if (!is_anothers(dir) && clear(dir))
+				return;
+			end_ms = clock_ms() + AGAIN_MS;
 		}
 		nanosleep(&pause, NULL);
 	}

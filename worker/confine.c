@@ -7,6 +7,8 @@
 #include <seccomp.h>
 #include <sys/socket.h>
 
+#define SOCK_TYPE_BITS 0xf	/* the others are flags: socket(2) */
+
 static const int plain[] = {
 	/* descriptors that are there already */
 	SCMP_SYS(writev), SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(splice), SCMP_SYS(pipe2), SCMP_SYS(io_uring_enter),
@@ -18,12 +20,13 @@ static const int plain[] = {
 };
 
 static const struct cage_rule narrow[] = {
-	{ SCMP_SYS(socket), 0, UINT32_MAX, AF_INET },
-	{ SCMP_SYS(socket), 0, UINT32_MAX, AF_INET6 },
-	{ SCMP_SYS(prlimit64), 0, UINT32_MAX, 0 },			/* its own */
-	{ SCMP_SYS(fcntl), 1, UINT32_MAX, F_SETFL },
-	{ SCMP_SYS(fcntl), 1, UINT32_MAX, F_SETPIPE_SZ },
-	{ SCMP_SYS(fcntl), 1, UINT32_MAX, F_DUPFD_CLOEXEC },
+	/* TCP: where CAP_NET_RAW stays, raw ones would be more than transparency needs */
+	{ SCMP_SYS(socket), 0, UINT32_MAX, AF_INET, SOCK_TYPE_BITS, SOCK_STREAM },
+	{ SCMP_SYS(socket), 0, UINT32_MAX, AF_INET6, SOCK_TYPE_BITS, SOCK_STREAM },
+	CAGE_ARG(prlimit64, 0, UINT32_MAX, 0),			/* its own */
+	CAGE_ARG(fcntl, 1, UINT32_MAX, F_SETFL),
+	CAGE_ARG(fcntl, 1, UINT32_MAX, F_SETPIPE_SZ),
+	CAGE_ARG(fcntl, 1, UINT32_MAX, F_DUPFD_CLOEXEC),
 };
 
 int confine(struct err *e)

@@ -159,6 +159,7 @@ static struct conn *conn_new(const struct arrival *a)
 	o->dial.image = &a->generation->image;
 	o->dial.client = a->client;
 	o->dial.destination = a->destination;
+	o->dial.inbound = a->inbound;
 	o->listener = a->listener;
 	o->chain = a->chain;
 	o->sniff_end_ms = UINT64_MAX;
@@ -209,6 +210,10 @@ int conn_begin(const struct arrival *a)
 		return -1;
 	if (!downstream_init(&c->head, &tunnel, a)) {
 		conn_close(c, END_OVERFLOW, true);
+		return 0;
+	}
+	if (a->refused != END_NONE) {
+		conn_close(c, a->refused, true);
 		return 0;
 	}
 	take_pending(c, a);

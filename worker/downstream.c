@@ -1,7 +1,7 @@
 /*
  * A client's connection: see downstream.h.
  *
- *   accept -> is there room for it -> where was it going -> listener -> chain -> the kind that the chain's last filter makes
+ *   accept -> is there room for it -> where was it going -> direction -> listener -> is it our own -> chain -> the kind that the chain's last filter makes
  */
 #include "worker/downstream.h"
 
@@ -9,6 +9,7 @@
 #include "worker/conn.h"
 #include "worker/connections.h"
 #include "worker/http_conn.h"
+#include "worker/kin.h"
 #include "worker/listener.h"
 #include "worker/worker.h"
 
@@ -34,7 +35,7 @@ static struct live_row *row_of(struct downstream *d, uint32_t slot)
 
 /* ---- where to ---- */
 
-/* The destination before interception; the local address where nothing was redirected. */
+/* The destination before interception; the local address where nothing was redirected, or no address was changed. */
 static void find_destination(struct arrival *a, bool redirected)
 {
 	struct sockaddr_storage ss;
@@ -53,6 +54,19 @@ static void find_destination(struct arrival *a, bool redirected)
 		return;
 	if (addr_from_sockaddr((struct sockaddr *)&ss, len, &a->destination) == -1)
 		a->destination = local;
+}
+
+/* With one port for both directions, what goes to an address of ours is inbound. */
+static const struct image_listener *choose_direction(struct arrival *a, const struct image_listener *l)
+{
+	const struct image *image = &a->generation->image;
+	const struct image_intercept *i = &image_settings(image)->intercept;
+
+	if (l->kind == LISTENER_VIRTUAL_OUTBOUND && intercept_has_one_port(i) &&
+	    live_address_is_ours(&a->worker->live, &a->destination))
+		l = image_listener(image, i->inbound_listener);
+	a->inbound = l->kind == LISTENER_VIRTUAL_INBOUND;
+	return l;
 }
 
 static const struct image_listener *hand_off(const struct arrival *a, const struct image_listener *l)
@@ -114,6 +128,7 @@ bool downstream_init(struct downstream *d, const struct downstream_kind *kind, c
 	d->born_ms = d->active_ms = w->loop.now_ms;
 	d->client = a->client;
 	d->destination = a->destination;
+	d->inbound = a->inbound;
 	d->id = (uint64_t)w->index << 48 | ++w->conn_number;
 	d->end_ms = UINT64_MAX;
 	d->chain_slot = IMAGE_NONE;
@@ -187,7 +202,7 @@ int downstream_begin(const struct arrival *a)
 	const struct image *image = &a->generation->image;
 	const struct image_filter *last;
 
-	if (a->chain == NULL || a->sniff)
+	if (a->chain == NULL || a->sniff || a->refused != END_NONE)
 		return conn_begin(a);
 	last = image_filter(image, a->chain->first_filter + a->chain->filter_count - 1);
 	return last->type == FILTER_HTTP ? http_conn_begin(a, image_http(image, last->index)) : conn_begin(a);
@@ -209,8 +224,10 @@ void downstream_accept(struct worker *w, struct listener *listener, int fd, cons
 	}
 	a.generation = generation_hold(listener_generation(w, listener));
 	l = image_listener(&a.generation->image, listener->index);
-	find_destination(&a, l->kind == LISTENER_VIRTUAL_OUTBOUND || l->kind == LISTENER_VIRTUAL_INBOUND);
-	a.listener = hand_off(&a, l);
+	find_destination(&a, l->kind != LISTENER_BOUND && !image_listener_is_transparent(&a.generation->image, l));
+	a.listener = hand_off(&a, choose_direction(&a, l));
+	if (l->kind != LISTENER_BOUND)
+		a.refused = kin_refuses(&a);
 	a.sniff = match_asks_application(&a.generation->image, a.listener, &a.destination);
 	a.chain = match_chain(&a.generation->image, a.listener, &a.destination, APPLICATION_ANY, &a.client);
 	if (downstream_begin(&a) == 0)

@@ -69,6 +69,7 @@ struct downstream {
 	uint32_t listener_slot, chain_slot;	/* IMAGE_NONE: none */
 	uint8_t end;			/* enum conn_end */
 	bool in_listener : 1;		/* counted as open in its row */
+	bool inbound : 1;		/* see struct arrival */
 	bool draining : 1;		/* end_ms is when its share of the drain is over */
 	bool resetting : 1;		/* its end is a reset */
 };
@@ -81,7 +82,9 @@ struct arrival {
 	struct generation *generation;		/* held */
 	const struct image_listener *listener;
 	const struct image_chain *chain;	/* NULL: none matches */
+	bool inbound;				/* it came to the virtual inbound listener, or would have, had it a port of its own */
 	bool sniff;				/* another one may match when its first bytes have come */
+	enum conn_end refused;			/* it is one of ours that came back, and ends at once */
 	/* of one whose first bytes have come: */
 	struct downstream *from;		/* what it was so far; NULL: nothing */
 	struct inbuf pending;

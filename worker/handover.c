@@ -64,7 +64,7 @@ int handover_to_chain(struct conn *c)
 	struct flow *f = &c->flow[DOWNSTREAM];
 	struct arrival a = {
 		.worker = c->head.worker, .fd = c->side[DOWNSTREAM].fd, .client = c->head.client, .destination = c->head.destination,
-		.generation = o->generation, .listener = o->listener, .chain = o->other, .from = &c->head, .eof = f->eof,
+		.inbound = c->head.inbound, .generation = o->generation, .listener = o->listener, .chain = o->other, .from = &c->head, .eof = f->eof,
 		.pending = { f->pending, f->pending_end, f->pending_size },
 	};
 

@@ -16,6 +16,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define TELL_MS 5000	/* for the master to read */
+
 int listener_add(struct worker *w, int fd, struct err *e)
 {
 	struct listener *l = aligned_alloc(OP_ALIGN, OP_ALIGN * ((sizeof(*l) + OP_ALIGN - 1) / OP_ALIGN));
@@ -44,14 +46,14 @@ static struct listener *find(struct worker *w, const struct addr *a)
 	return l;
 }
 
-static int bind_one(const struct addr *a, int backlog, struct err *e)
+static int bind_one(const struct addr *a, int backlog, bool transparent, struct err *e)
 {
 	char text[ADDR_STRLEN];
 	int saved, fd = socket(a->family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
 
 	if (fd == -1)
 		return err_set(e, "listener %s: socket: %m", addr_print(a, text));
-	if (listen_in_group(fd, a, backlog) == 0)
+	if (listen_in_group(fd, a, backlog, transparent) == 0)
 		return fd;
 	saved = errno;
 	err_set(e, "listener %s: %m", addr_print(a, text));
@@ -60,19 +62,31 @@ static int bind_one(const struct addr *a, int backlog, struct err *e)
 	return -1;
 }
 
+/* At the start nothing else is under way: where many are told of faster than the master reads, there is time. */
+static int tell_master(struct worker *w, int fd)
+{
+	const struct wire m = { .type = WIRE_LISTENING };
+	struct pollfd room = { .fd = w->control, .events = POLLOUT };
+
+	while (wire_send(w->control, &m, fd) == -1) {
+		if (errno != EAGAIN || poll(&room, 1, TELL_MS) != 1)
+			return -1;
+	}
+	return 0;
+}
+
 static int bind_virtual(struct worker *w, const struct image_listener *l, const struct addr *a, struct err *e)
 {
-	struct wire m = { .type = WIRE_LISTENING };
 	int fd;
 
 	if (find(w, a) != NULL)
 		return 0;
-	fd = bind_one(a, (int)l->backlog, e);
+	fd = bind_one(a, (int)l->backlog, image_listener_is_transparent(image_in_use(w), l), e);
 	if (fd == -1 && a->family == AF_INET6 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL))
 		return 0;		/* a kernel without IPv6: nothing can arrive there */
 	if (fd == -1)
 		return -1;
-	if (listener_add(w, fd, e) == -1 || wire_send(w->control, &m, fd) == -1) {
+	if (listener_add(w, fd, e) == -1 || tell_master(w, fd) == -1) {
 		close(fd);
 		return err_set(e, "the master does not take the listening socket: %m");
 	}

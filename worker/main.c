@@ -11,6 +11,7 @@
 #include "worker/connections.h"
 #include "worker/control.h"
 #include "worker/crash.h"
+#include "worker/kin.h"
 #include "worker/listener.h"
 #include "worker/pool.h"
 #include "worker/stream.h"
@@ -19,6 +20,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -119,6 +121,14 @@ static int take_heritage(struct worker *w, struct err *e)
 	return 0;
 }
 
+/* What it takes to have a client's address as one's own (IP_TRANSPARENT, SO_MARK); else nothing. */
+static int drop_rights(const struct image *image, struct err *e)
+{
+	const struct image_settings *s = image_settings(image);
+
+	return rights_drop(image_text(image, s->user), s->intercept.mode == INTERCEPT_TPROXY ? 1u << CAP_NET_RAW : 0, e);
+}
+
 static int start(struct worker *w, const char *index, struct err *e)
 {
 	struct timespec ts;
@@ -135,8 +145,9 @@ static int start(struct worker *w, const char *index, struct err *e)
 	crash_watch(w);
 #endif
 	if (raise_descriptors(w, e) == -1 || first_image(w, e) == -1 || listeners_bind(w, e) == -1 ||
-	    rights_drop(image_text(image_in_use(w), image_settings(image_in_use(w))->user), e) == -1)
+	    drop_rights(image_in_use(w), e) == -1)
 		return -1;
+	kin_open(w);
 	w->hot = malloc(HOT_BUFFER_BYTES);
 	w->round_robin = calloc(LIVE_SLOTS, sizeof(*w->round_robin));
 	w->pools = calloc(POOL_BUCKETS, sizeof(struct pool *));
@@ -258,7 +269,7 @@ int main(int argc, char *argv[])
 	/* Stopping is the master's business: a terminal's ^C, or a kill of the whole group, must not cut off what drains. */
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
-	w->control = w->alive = w->log.fd = w->listing.fd = -1;
+	w->control = w->alive = w->log.fd = w->listing.fd = w->kin.fd = -1;
 	if (start(w, argv[1], &e) == -1) {
 		log_error("%s", e.text);
 		snprintf(failed.text, sizeof(failed.text), "%.*s", (int)sizeof(failed.text) - 1, e.text);

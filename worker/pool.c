@@ -16,25 +16,33 @@ static struct live_row *cluster_row(const struct pool *p)
 	return live_row(&p->worker->live, p->worker->index, p->cluster_slot);
 }
 
-/* ---- one for each endpoint ---- */
+/* ---- one for each endpoint, and each source ---- */
 
-static struct pool **bucket(struct worker *w, uint32_t cluster_slot, const struct addr *endpoint)
+static struct pool **bucket(struct worker *w, const struct upstream *up, const struct source *s)
 {
-	return &w->pools[(addr_hash(endpoint) ^ cluster_slot * 2654435761u) % POOL_BUCKETS];
+	uint32_t of_client = s->client.family != 0 ? (uint32_t)addr_hash(&s->client) * 2246822519u : 0;
+
+	return &w->pools[(addr_hash(&up->endpoint) ^ up->cluster_slot * 2654435761u ^ of_client) % POOL_BUCKETS];
 }
 
-static struct pool *find(struct worker *w, const struct upstream *up)
+static bool is_for(const struct pool *p, const struct upstream *up, const struct source *s)
 {
-	struct pool *p = *bucket(w, up->cluster_slot, &up->endpoint);
+	return p->cluster_slot == up->cluster_slot && addr_equal(&p->endpoint, &up->endpoint) &&
+	    p->source.inbound == s->inbound && addr_equal(&p->source.client, &s->client);
+}
 
-	while (p != NULL && (p->cluster_slot != up->cluster_slot || !addr_equal(&p->endpoint, &up->endpoint)))
+static struct pool *find(struct worker *w, const struct upstream *up, const struct source *s)
+{
+	struct pool *p = *bucket(w, up, s);
+
+	while (p != NULL && !is_for(p, up, s))
 		p = p->next;
 	return p;
 }
 
-static struct pool *make(struct worker *w, const struct upstream *up)
+static struct pool *make(struct worker *w, const struct upstream *up, const struct source *s)
 {
-	struct pool **head = bucket(w, up->cluster_slot, &up->endpoint), *p = calloc(1, sizeof(*p));
+	struct pool **head = bucket(w, up, s), *p = calloc(1, sizeof(*p));
 
 	if (p == NULL)
 		return NULL;
@@ -42,6 +50,7 @@ static struct pool *make(struct worker *w, const struct upstream *up)
 	p->cluster_slot = up->cluster_slot;
 	p->endpoint_slot = up->endpoint_slot;
 	p->endpoint = up->endpoint;
+	p->source = *s;
 	p->last_waiting = &p->first_waiting;
 	p->again.fire = try_again;
 	p->learnt_ms = UINT32_MAX;
@@ -53,10 +62,10 @@ static struct pool *make(struct worker *w, const struct upstream *up)
 	return p;
 }
 
-/* What was learnt of an endpoint outlives its connections; but there is no end of original destinations. */
+/* What was learnt of an endpoint outlives its connections; but there is no end of original destinations, nor of clients. */
 static void free_if_empty(struct pool *p)
 {
-	if (p->connections > 0 || p->waiting > 0 || (!p->gone && p->endpoint_slot != IMAGE_NONE))
+	if (p->connections > 0 || p->waiting > 0 || (!p->gone && p->endpoint_slot != IMAGE_NONE && p->source.client.family == 0))
 		return;
 	wheel_clear(&p->worker->wheel, &p->again);
 	*p->prev = p->next;
@@ -140,10 +149,7 @@ static enum conn_end dial(struct pool *p, int *error_r)
 {
 	const struct stream *s = p->first_waiting;
 	enum conn_end why = END_NONE;
-	struct dial d = {
-		.worker = p->worker, .image = &s->generation->image, .cluster = s->cluster,
-		.client = s->conn->head.client, .destination = s->conn->head.destination,
-	};
+	struct dial d = stream_dial(s);
 
 	p->limited = s->cluster->max_connections != 0;
 	while (why == END_NONE && p->connecting < p->waiting)
@@ -177,6 +183,7 @@ void pool_not_connected(struct pool *p, enum conn_end why, int error)
 		return;
 	live_add(&cluster_row(p)->counter[CLUSTER_C_rq_pending_failure], 1);
 	wait_no_more(s);
+	free_if_empty(p);
 	stream_not_connected(s, end_of(why), error);
 }
 
@@ -201,12 +208,14 @@ static struct http_upstream *take_kept(struct pool *p, const struct stream *s)
 
 enum verdict pool_ask(struct worker *w, struct stream *s)
 {
-	struct pool *p = find(w, &s->up);
+	struct dial d = stream_dial(s);
+	struct source source = source_of(&d, &s->up.endpoint);
+	struct pool *p = find(w, &s->up, &source);
 	struct http_upstream *u;
 	enum conn_end why = END_NONE;
 	int error = 0;
 
-	if (p == NULL && (p = make(w, &s->up)) == NULL) {
+	if (p == NULL && (p = make(w, &s->up, &source)) == NULL) {
 		stream_out_of_memory(s);
 		return REPLIED;
 	}
@@ -215,22 +224,25 @@ enum verdict pool_ask(struct worker *w, struct stream *s)
 		http_upstream_take(u, s);
 		return GO;
 	}
-	if (!wait_in(p, s))
+	if (!wait_in(p, s)) {
+		free_if_empty(p);
 		return stream_reply(s, STREAM_OVERFLOW);
+	}
 	if (p->connecting < p->waiting)
 		why = dial(p, &error);
 	if (why == END_NONE)
 		return WAIT;
 	wait_no_more(s);
-	s->error = error;
-	return stream_reply(s, end_of(why));
+	free_if_empty(p);
+	return router_not_connected(s, end_of(why), error);
 }
 
 int pool_offer(struct worker *w, const struct dial *d, struct upstream *up, int fd)
 {
-	struct pool *p = find(w, up);
+	struct source source = source_of(d, &up->endpoint);
+	struct pool *p = find(w, up, &source);
 
-	if (p == NULL && (p = make(w, up)) == NULL)
+	if (p == NULL && (p = make(w, up, &source)) == NULL)
 		return -1;
 	if (!p->gone && http_upstream_adopt(p, d->cluster, up, fd) == 0)
 		return 0;

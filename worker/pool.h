@@ -1,6 +1,6 @@
 /*
  * The connections of this worker to one endpoint: idle ones to be used again, streams that wait for one.  It is there while
- * there is anything of it.
+ * there is anything of it.  Where the endpoint sees whose connection it is (source.h), that one has a pool of its own.
  *
  * A connection that becomes free goes to whoever has waited longest.  Where max_connections of the cluster forbids a new one,
  * a stream waits until one is free here, or until a place in the limit is, which is tried again every tick; the limit is over
@@ -9,6 +9,7 @@
 #pragma once
 
 #include "common/addr.h"
+#include "worker/source.h"
 #include "worker/http_upstream.h"
 
 struct stream;
@@ -21,6 +22,7 @@ struct pool {
 	struct pool *next, **prev;		/* in its bucket */
 	uint32_t cluster_slot, endpoint_slot;
 	struct addr endpoint;
+	struct source source;			/* whose requests */
 	struct http_upstream *idle;		/* the freshest first */
 	struct stream *first_waiting, **last_waiting;
 	struct timer again;			/* tries for a place in the limit */

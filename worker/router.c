@@ -51,13 +51,12 @@ static bool enter_cluster(struct stream *s)
 static bool find_endpoint(struct stream *s)
 {
 	struct worker *w = s->worker;
-	struct dial d = {
-		.worker = w, .image = &s->generation->image, .cluster = s->cluster,
-		.client = s->conn->head.client, .destination = s->conn->head.destination,
-	};
+	struct dial d = stream_dial(s);
 
 	if (!upstream_choose(&d, &s->up))
 		return false;
+	s->first_endpoint = d.first_endpoint;
+	s->attempts = d.attempts;
 	if (s->up.endpoint_slot != IMAGE_NONE) {
 		s->endpoint_row = live_row(&w->live, w->index, s->up.endpoint_slot);
 		live_add(&s->endpoint_row->gauge[ENDPOINT_G_rq_active], 1);
@@ -79,6 +78,16 @@ static enum verdict request(struct stream *s, struct http_head *h)
 	if (!stream_write_request(s))
 		return REPLIED;
 	return pool_ask(s->worker, s);
+}
+
+/* Nothing was sent to the endpoint, so the next one may be asked instead. */
+enum verdict router_not_connected(struct stream *s, enum stream_end why, int error)
+{
+	s->error = error;
+	if (s->attempts >= s->http->max_connect_attempts || why == STREAM_NO_MEMORY)
+		return stream_reply(s, why);
+	stream_leave_endpoint(s, true);
+	return find_endpoint(s) ? pool_ask(s->worker, s) : stream_reply(s, STREAM_NO_ENDPOINT);
 }
 
 const struct http_filter filter_router = { "router", request, NULL, NULL };

@@ -608,8 +608,16 @@ void stream_connected(struct stream *s, struct http_upstream *u)
 
 void stream_not_connected(struct stream *s, enum stream_end why, int error)
 {
-	s->error = error;
-	stream_reply(s, why);
+	if (router_not_connected(s, why, error) == GO)
+		stream_resume(s);
+}
+
+struct dial stream_dial(const struct stream *s)
+{
+	const struct downstream *head = &s->conn->head;
+
+	return (struct dial){ .worker = s->worker, .image = &s->generation->image, .cluster = s->cluster, .client = head->client,
+	    .destination = head->destination, .inbound = head->inbound, .first_endpoint = s->first_endpoint, .attempts = s->attempts };
 }
 
 /* ---- a reply of our own ---- */
@@ -760,6 +768,15 @@ void stream_ran_out(struct stream *s)
 
 /* ---- the end ---- */
 
+void stream_leave_endpoint(struct stream *s, bool failed)
+{
+	if (s->endpoint_row == NULL)
+		return;
+	live_add(&s->endpoint_row->gauge[ENDPOINT_G_rq_active], -1);
+	live_add(&s->endpoint_row->counter[failed ? ENDPOINT_C_rq_error : ENDPOINT_C_rq_success], 1);
+	s->endpoint_row = NULL;
+}
+
 static void leave_rows(struct stream *s)
 {
 	bool failed = s->status >= 500 || s->status == 0;
@@ -768,10 +785,7 @@ static void leave_rows(struct stream *s)
 	live_add(&s->chain_row->gauge[HTTP_G_rq_active], -1);
 	if (s->in_cluster)
 		live_add(&s->cluster_row->gauge[CLUSTER_G_rq_active], -1);
-	if (s->endpoint_row == NULL)
-		return;
-	live_add(&s->endpoint_row->gauge[ENDPOINT_G_rq_active], -1);
-	live_add(&s->endpoint_row->counter[failed ? ENDPOINT_C_rq_error : ENDPOINT_C_rq_success], 1);
+	stream_leave_endpoint(s, failed);
 }
 
 static void over(struct stream *s, enum stream_end end)

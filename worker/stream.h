@@ -93,9 +93,11 @@ struct stream {
 	struct http_span replay;		/* all that was sent, while it can be sent again; len 0: it cannot */
 	struct http_span agent, id, forwarded;	/* for the log, as is the next one */
 	struct addr local;			/* ours towards the endpoint, once it has left the connection */
+	uint32_t first_endpoint;		/* of its cluster, that was tried; each further attempt takes the one after */
 	int error;				/* errno of the connection that failed; 0: none */
 	uint16_t service_ms;			/* from asked to answered; UINT16_MAX: it was not */
 	uint16_t status;			/* of the answer; 0: none */
+	uint16_t attempts;			/* to reach an endpoint, so far */
 	uint8_t state, end;
 	uint8_t bad;				/* enum http1_bad, of STREAM_BAD */
 	uint8_t filter;				/* whose turn it is */
@@ -135,6 +137,13 @@ void stream_add_line(struct stream *, struct http_span name, struct http_span va
 struct http_span stream_upgrade_of(const struct http_head *);
 /* Writes the request's head into the arena, for the router.  False: no memory. */
 bool stream_write_request(struct stream *);
+
+/* For a connection to its endpoint. */
+struct dial stream_dial(const struct stream *);
+/* It is not that endpoint's any more. */
+void stream_leave_endpoint(struct stream *, bool failed);
+/* No connection to its endpoint: another endpoint's (router.c), as pool_ask() has it, or a reply. */
+enum verdict router_not_connected(struct stream *, enum stream_end why, int error);
 
 /* From the upstream connection. */
 void stream_response_bytes(struct stream *, char *bytes, uint32_t len, int loan);

@@ -2,6 +2,7 @@
 #include "worker/upstream.h"
 
 #include "common/match.h"
+#include "worker/source.h"
 #include "worker/worker.h"
 
 #include <errno.h>
@@ -104,6 +105,20 @@ static uint32_t balance(struct worker *w, const struct image *image, const struc
 	}
 }
 
+/* From `index` on, the first endpoint that may see its client's address (source.h), if there is one. */
+static uint32_t prefer_family(const struct dial *d, uint32_t index)
+{
+	const struct image_cluster *cluster = d->cluster;
+
+	for (uint32_t n = 0; n < cluster->endpoint_count; n++) {
+		uint32_t i = (index + n) % cluster->endpoint_count;
+
+		if (image_endpoint(d->image, cluster->first_endpoint + i)->addr.family == d->client.family)
+			return i;
+	}
+	return index;
+}
+
 bool upstream_choose(struct dial *d, struct upstream *u)
 {
 	const struct image_cluster *cluster = d->cluster;
@@ -117,6 +132,8 @@ bool upstream_choose(struct dial *d, struct upstream *u)
 	} else {
 		if (d->attempts == 0)
 			d->first_endpoint = balance(d->worker, d->image, cluster, u->cluster_slot) - cluster->first_endpoint;
+		if (d->attempts == 0 && source_may_be_the_client(d))
+			d->first_endpoint = prefer_family(d, d->first_endpoint);
 		endpoint = image_endpoint(d->image,
 		    cluster->first_endpoint + (d->first_endpoint + d->attempts) % cluster->endpoint_count);
 		u->endpoint = endpoint->addr;
@@ -142,33 +159,6 @@ static void set_keepalive(int fd, const struct image_cluster *cluster)
 		setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &time, sizeof(time));
 	if (interval != 0)
 		setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
-}
-
-/*
- * What goes on to the application beside us has a source that the rules never capture again: 127.0.0.6, or ::1 (IPv6 has
- * no second loopback address, and an application that goes to another address of this host gets that one as its source).
- * Without it, what goes to one of our own addresses would come back to the inbound side for ever; what goes to
- * 127.0.0.1 or ::1 never does, and keeps the source that applications expect there.
- */
-static bool goes_beside_us(struct worker *w, const struct image_cluster *cluster, const struct addr *to)
-{
-	struct addr loopback;
-
-	if (cluster->direction != DIRECTION_INBOUND)
-		return false;
-	addr_parse_ip(to->family == AF_INET ? "127.0.0.1" : "::1", &loopback);
-	return cluster->type == CLUSTER_ORIGINAL_DST || (live_address_is_ours(&w->live, to) && !addr_same_ip(to, &loopback));
-}
-
-static int bind_inbound_source(int fd, const struct addr *to)
-{
-	struct sockaddr_storage ss;
-	struct addr from;
-	const int one = 1;
-
-	addr_parse_ip(to->family == AF_INET ? "127.0.0.6" : "::1", &from);
-	setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
-	return bind(fd, (struct sockaddr *)&ss, addr_to_sockaddr(&from, &ss));
 }
 
 static void tell_no_port(struct worker *w, const struct upstream *u)
@@ -204,7 +194,7 @@ static enum conn_end make_socket(struct dial *d, const struct upstream *u, int *
 		return end_of_errno(d);
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	set_keepalive(fd, d->cluster);
-	if (goes_beside_us(d->worker, d->cluster, &u->endpoint) && bind_inbound_source(fd, &u->endpoint) == -1) {
+	if (source_set(d, &u->endpoint, fd) == -1) {
 		end = end_of_errno(d);
 		close(fd);
 		return end;

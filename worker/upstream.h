@@ -25,6 +25,7 @@ struct dial {
 	const struct image *image;
 	const struct image_cluster *cluster;	/* in it */
 	struct addr client, destination;	/* whom it is for */
+	bool inbound;				/* as in struct arrival */
 	uint32_t first_endpoint;		/* of the first attempt; each further attempt takes the one after */
 	uint16_t attempts;			/* so far */
 	int error;				/* errno of the last one */

@@ -68,6 +68,12 @@ struct worker {
 	uint64_t wall_ms, wall_at_ms;	/* CLOCK_REALTIME when loop.now_ms was wall_at_ms, within the last second */
 	char *hot;			/* HOT_BUFFER_BYTES */
 	struct pipes pipes;
+	uint32_t source_turn;		/* source.h */
+	struct {			/* kin.h */
+		int fd;			/* NETLINK_SOCK_DIAG; -1: nobody is asked */
+		uint32_t asked;
+		uid_t uid;		/* that our sockets have */
+	} kin;
 
 	int alive;			/* RUNDIR/alive; -1: not given */
 	struct timespec alive_at;	/* its time when the master went: later, another one is ready */

@@ -1,6 +1,7 @@
 """What every flow test stands on.  The last line is "N passed, N failed", with skipped ones named before it."""
 import itertools
 import os
+import signal
 import sys
 
 import pytest
@@ -10,6 +11,8 @@ from lib import hosts, meshd  # noqa: E402
 from lib.mesh import Mesh  # noqa: E402
 
 _index = itertools.count()
+# A suite that runs in the background ignores SIGINT, and so would what it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 LONG = os.environ.get("MESHD_LONG") == "1"
 
 

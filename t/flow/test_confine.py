@@ -52,7 +52,8 @@ def forbidden(m, sibling):
         f'(long)syscall({SYS_EXECVEAT}, -100, "/bin/true", 0, 0, 0)',
         f"(long)ptrace(16, {sibling}, 0, 0)", f"(int)kill({sibling}, 9)", f"(int)kill({m.process.pid}, 0)",
         f"(long)syscall({SYS_PROCESS_VM_READV}, {sibling}, 0, 0, 0, 0, 0)",
-        "(int)socket(1, 1, 0)", "(int)socket(1, 5, 0)", "(int)socket(16, 3, 0)", f"(int)connect(0, {sun}, 128)",
+        "(int)socket(1, 1, 0)", "(int)socket(1, 5, 0)", "(int)socket(16, 3, 0)", "(int)socket(16, 3, 4)", "(int)socket(2, 3, 6)",
+        "(int)socket(2, 2, 0)", "(int)socket(10, 3, 58)", "(int)socket(10, 524291, 255)", "(int)socket(17, 3, 768)", f"(int)connect(0, {sun}, 128)",
         "(int)setuid(0)", "(int)prctl(4, 1, 0, 0, 0)", "(int)setns(0, 0)", '(int)chroot("/")',
         "(void *)mmap(0, 4096, 7, 0x22, -1, 0)", "(int)mprotect($image, 4096, 7)", f"(long)syscall({SYS_BPF}, 0, 0, 0)",
         f"(long)syscall({SYS_IO_URING_SETUP}, 8, {sun})", f"(long)syscall({SYS_IO_URING_REGISTER}, 0, 0, 0, 0)",
@@ -159,13 +160,33 @@ def test_the_image_is_the_same_for_everybody(running, who):
     assert "MESHD" in m.host.rules()
 
 
-def test_privileges(running):
-    """Neither root nor a capability, no new ones by exec, nobody of the same user may look into them."""
-    for pid in running.workers() + running.children("meshd-agent"):
+CAP_NET_RAW = 1 << 13
+
+
+def privileges(m):
+    """Neither root nor a capability, no new ones by exec, nobody of the same user may look into them; under TPROXY a worker
+    may say that it is somebody else, no more."""
+    tproxy = 'mode = "tproxy"' in m.top
+    for pid in m.workers() + m.children("meshd-agent"):
         with open(f"/proc/{pid}/status") as f:
             status = dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
         assert set(status["Uid"].split()) != {"0"} and "0" not in status["Uid"].split()
         assert "0" not in status["Gid"].split() and status["Groups"].strip() == ""
-        assert all(int(status[c], 16) == 0 for c in ("CapPrm", "CapEff", "CapAmb", "CapInh"))
+        kept = CAP_NET_RAW if tproxy and pid in m.workers() else 0
+        assert [int(status[c], 16) for c in ("CapPrm", "CapEff", "CapAmb", "CapInh")] == [kept, kept, 0, 0]
         assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2"
         assert os.stat(f"/proc/{pid}/mem").st_uid == 0      # not dumpable
+
+
+def test_privileges(running):
+    privileges(running)
+
+
+def test_a_worker_under_tproxy(net, start):
+    """The one capability that it keeps opens nothing: all is forbidden that was."""
+    m = start(net.host("a"), "", intercept='intercept = { mode = "tproxy"; };\n')
+    privileges(m)
+    first, second = m.workers()
+    calls = forbidden(m, second)
+    assert try_each(m.host, first, calls, ["set $image = main::worker.generation->image.head"]) == {call: "EPERM" for call in calls}
+    assert m.workers() == [first, second]

@@ -70,6 +70,8 @@ DIAL = [
     *rows("getsockopt", ["ENOENT"], RIGHT, port=8003),
     *rows("setsockopt", ["ENOBUFS", "EPERM"], RIGHT, times=ALWAYS, bulk=BULK),
     *rows("setsockopt", ["ENOBUFS"], RIGHT, times=ALWAYS, port=8002),
+    *rows("send", ["ENOBUFS", "ENOMEM", "ECONNREFUSED"], RIGHT, port=8003),     # whose is it?
+    *rows("recv", ["ENOBUFS", "EAGAIN", "ENOMEM"], RIGHT, port=8003),
     *rows("setsockopt", ["ENOENT"], RIGHT, only=TCP_CONGESTION, bulk=BULK),
 ]
 
@@ -131,7 +133,8 @@ def listener(port, cluster, more="", of_proxy=""):
 
 
 LISTENERS = [
-    listener(8000, "b"), listener(8001, "b", of_proxy="max_connect_attempts = 2;"), listener(8002, "in"),
+    listener(8000, "b"), listener(8001, "b", of_proxy="max_connect_attempts = 2;"),
+    listener(8002, "in", 'use_original_dst = true; traffic_direction = "inbound";'),
     listener(8003, "b", 'use_original_dst = true; traffic_direction = "outbound";'),
     listener(8004, "small", "per_connection_buffer_limit_bytes = 65536;")]
 CLUSTERS = """clusters = ( { name = "b"; endpoints = [ "127.0.0.1:9000" ]; },
@@ -144,14 +147,18 @@ def configuration(host, *more):
     return f"listeners = ( {', '.join([*LISTENERS, *more])} );\n" + CLUSTERS.replace("OUR_ADDRESS", host.v4)
 
 
+# The workers do as with rules, and nothing else does.
+INTERCEPT = 'intercept = { mode = "%s"; apply = "manual"; };\n'
+
+
 class Table:
     """One meshd for all rows, in one host with its client and its endpoint: all is loopback."""
 
-    def __init__(self, host, ring=0):
+    def __init__(self, host, ring=0, mode="redirect"):
         self.host = host
         host.must("sysctl", "-qw", "net.ipv4.tcp_wmem=4096 16384 65536")      # slow readers are felt
         self.listener = host.listen("0.0.0.0", 9000, 1024)
-        self.m = faulty_meshd(host, configuration(host), ring=ring).start()
+        self.m = faulty_meshd(host, configuration(host), ring=ring, intercept=INTERCEPT % mode).start()
 
     def drive(self, row, part=1):
         return drive(self.host, "127.0.0.1", row.port, self.listener, row.bulk // part)
@@ -297,6 +304,38 @@ def test_no_memory_for_a_generation(table, call):
     assert table.drive(Row(call, 0, RIGHT, port=8005)) == RIGHT
     assert m.reload(configuration(table.host)).returncode == 0
     rest.is_back()
+
+
+SO_MARK, IP_TRANSPARENT = 36, 19
+TPROXY = [
+    *[row for option in (SO_MARK, IP_TRANSPARENT) for row in
+      rows("setsockopt", ["EPERM", "ENOMEM"], "OM", only=option, port=8002, counter="server.shed_memory")],
+    *rows("bind", ["EADDRNOTAVAIL"], "UF,URX", port=8002, counter="cluster.in.upstream_cx_no_local_port"),
+]
+
+
+@pytest.fixture(scope="module")
+def tproxy(tmp_path_factory):
+    with running(tmp_path_factory.mktemp("tproxy"), "tproxy", mode="tproxy") as t:
+        yield t
+
+
+@pytest.mark.parametrize("row", TPROXY, ids=lambda row: row.id)
+def test_being_the_client(tproxy, row):
+    tproxy.check(row)
+
+
+def test_a_kernel_that_does_not_tell_whose_a_connection_is(host):
+    """One word in the log, no more; connections are served."""
+    with contextlib.ExitStack() as stack:
+        m = faulty_meshd(host, configuration(host), intercept=INTERCEPT % "redirect")
+        m.faults.on(("recv", code("ENOENT"), -1, 1, 1))
+        m.start()
+        stack.callback(m.ensure_stopped)
+        l = stack.enter_context(host.listen("0.0.0.0", 9000, 128))
+        assert m.faults.off() == [1]
+        assert m.process.output().count("does not tell whose a connection is") == 1
+        assert drive(host, "127.0.0.1", 8003, l) == RIGHT
 
 
 PIPES = [

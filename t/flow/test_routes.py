@@ -48,7 +48,7 @@ def test_inbound_pass_through(net, start, version):
     m = start(b, "")
     with b.listen("0.0.0.0" if version == 4 else "::", 9300) as l:
         peer = talk(a.connect(b.ip[version], 9300), l)
-    assert peer == {4: "127.0.0.6", 6: "::1"}[version]
+    assert peer == {4: "127.0.0.6", 6: "::6"}[version]
     assert m.logged(cluster="InboundPassthroughCluster")["downstream_local"] == bracket(b.ip[version], 9300)
 
 

@@ -160,6 +160,8 @@ def test_what_the_configuration_names(host, unchanged, start, options, expected)
 
 
 WAYS = {
+    "one port": "intercept = { port = 8090; };\n",
+    "tproxy": 'intercept = { mode = "tproxy"; };\n',
     "a range of ports": 'intercept = { outbound_port = "15101-15116"; inbound_sources = 4; };\n',
     "legacy": 'intercept = { iptables = "legacy"; };\n',
 }

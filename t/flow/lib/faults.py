@@ -47,11 +47,11 @@ class Faults:
         return ROW.unpack_from(self.memory, i * ROW.size)[6]
 
 
-def faulty_meshd(host, body, name="meshd", ring=0, **options):
+def faulty_meshd(host, body, name="meshd", ring=0, intercept="", **options):
     """Not started yet."""
     faults = Faults(host.tmp / f"{name}.faults")
     env = {"MESHD_FAULT": str(faults.path), **({"MESHD_FAULT_RING": str(ring)} if ring else {}), **os.environ}
-    m = Meshd(host, body, name=name, workers=1, intercept="", program=MESHD, env=env, **options)
+    m = Meshd(host, body, name=name, workers=1, intercept=intercept, program=MESHD, env=env, **options)
     m.faults = faults
     return m
 

@@ -19,7 +19,7 @@ def answers(host, port, ip="127.0.0.1"):
 
 
 def redis(host, port=6379):
-    p = host.start("redis-server", "--port", port, "--bind", "127.0.0.1", "::1", "--save", "", "--appendonly", "no",
+    p = host.start("redis-server", "--port", port, "--bind", "127.0.0.1", "::1", "--save", "", "--appendonly", "no", "--protected-mode", "no",
                    "--dir", host.tmp)
     wait_for("redis answers", answers(host, port), 20)
     return p

@@ -86,8 +86,8 @@ static const struct {
 	  "{ name = \"b\"; filter_chain_match = { destination_port = 1; }; " HTTP("timeout = \"1s\"; ") "} ); } );",
 	  "m.conf:4: listeners[0].filter_chains[1].filters[0].route_config_name: \"c\" is already the route configuration of "
 	  "listeners[0].filter_chains[0].filters[0] (m.conf:3), which leads elsewhere\n" },
-	{ CLUSTER_C "listeners = ( { name = \"l\"; address = \"192.0.2.1\"; port = 1; filter_chains = ( {\n" HTTP("max_connect_attempts = 2; ") "} ); } );",
-	  "m.conf:3: listeners[0].filter_chains[0].filters[0].max_connect_attempts: is no key where type = \"http\"\n" },
+	{ CLUSTER_C "listeners = ( { name = \"l\"; address = \"192.0.2.1\"; port = 1; filter_chains = ( {\n" HTTP("max_downstream_connection_duration = \"2s\"; ") "} ); } );",
+	  "m.conf:3: listeners[0].filter_chains[0].filters[0].max_downstream_connection_duration: is no key where type = \"http\"\n" },
 	{ "intercept = { };\nservices = (\n{ name = \"a\"; port = 80; protocol = \"http\"; endpoints = [ ]; },\n"
 	  "{ name = \"b\"; port = 80; protocol = \"http\"; endpoints = [ ]; } );",
 	  "m.conf:4: services[1].addresses: is missing, as it is in services[0] (m.conf:3): two services of protocol \"http\" at one "

@@ -134,6 +134,8 @@ Test(http, auto_is_decided_by_the_first_bytes)
 	f = filter_for(i, "0.0.0.0_90", "192.0.2.1:90", APPLICATION_ANY, FROM);
 	expect_tcp(i, f, "outbound|90||s");
 	cr_expect_eq(image_tcp_proxy(i, f->index)->max_connect_attempts, 3);
+	f = filter_for(i, "0.0.0.0_90", "192.0.2.1:90", APPLICATION_HTTP11, FROM);
+	cr_expect_eq(image_http(i, f->index)->max_connect_attempts, 3);
 	expect_http(i, filter_for(i, "0.0.0.0_90", "192.0.2.1:90", APPLICATION_HTTP11, FROM), "outbound_0.0.0.0_90", "90", "s:90", "outbound|90||s", 1000);
 	tried_free(&t);
 }
@@ -270,7 +272,7 @@ Test(http, every_key_has_its_place)
 	    "max_headers_count = 4; max_requests_per_connection = 5; max_pipelined_requests = 6; request_headers_timeout = \"7s\";\n"
 	    "request_timeout = \"8s\"; stream_idle_timeout = \"9s\"; max_connection_duration = \"10s\"; delayed_close_timeout = \"11s\";\n"
 	    "drain_timeout = \"12s\"; generate_request_id = false; preserve_external_request_id = true; use_remote_address = false;\n"
-	    "xff_num_trusted_hops = 13; normalize_path = false; accept_http_10 = false; upgrade_configs = [ \"CONNECT\" ];"));
+	    "xff_num_trusted_hops = 13; normalize_path = false; accept_http_10 = false; max_connect_attempts = 14; upgrade_configs = [ \"CONNECT\" ];"));
 	const struct image *i = &t.image;
 	const struct image_http *h = image_http(i, 0);
 	const struct image_route *r = image_route(i, 0);
@@ -279,9 +281,9 @@ Test(http, every_key_has_its_place)
 		h->request_headers_timeout_ms, h->request_timeout_ms, h->stream_idle_timeout_ms, h->max_connection_duration_ms,
 		h->delayed_close_timeout_ms, h->drain_timeout_ms, h->generate_request_id, h->preserve_external_request_id,
 		h->use_remote_address, h->xff_num_trusted_hops, h->normalize_path, h->accept_http_10, h->upgrades, r->target_count,
-		image_target(i, r->first_target + 1)->upto };
+		image_target(i, r->first_target + 1)->upto, h->max_connect_attempts };
 	const uint64_t want[] = { 1000, 2000, 1024, 2048, 3072, 4, 5, 6, 7000, 8000, 9000, 10000, 11000, 12000, 0, 1, 0, 13, 0, 0,
-		UPGRADE_CONNECT, 2, 4 };
+		UPGRADE_CONNECT, 2, 4, 14 };
 
 	cr_expect_arr_eq(got, want, sizeof(want));
 	cr_expect_str_eq(image_text(i, h->stat_prefix), "s");

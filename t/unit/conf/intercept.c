@@ -218,6 +218,20 @@ static const struct image_cluster *cluster_named(const struct image *i, const ch
 	return NULL;
 }
 
+/* Of all chains of TCP and of HTTP. */
+static uint32_t most_attempts(const struct image *i, bool http)
+{
+	uint32_t most = 0;
+
+	for (uint32_t n = 0; n < image_count(i, http ? SECTION_HTTP_FILTERS : SECTION_TCP_PROXIES); n++) {
+		uint32_t attempts = http ? image_http(i, n)->max_connect_attempts : image_tcp_proxy(i, n)->max_connect_attempts;
+
+		if (attempts > most)
+			most = attempts;
+	}
+	return most;
+}
+
 static void expect_reached(const char *mode, const char *protocol, bool transparent)
 {
 	static const char form[] = "intercept = { mode = \"%s\"; }; inbound = ( { port = 80; protocol = \"%s\"; connect_timeout = \"7s\"; },\n"
@@ -229,20 +243,23 @@ static void expect_reached(const char *mode, const char *protocol, bool transpar
 	snprintf(text, sizeof(text), form, mode, protocol, protocol);
 	t = try_good(text);
 	c = cluster_named(&t.image, "inbound|80||");
-	cr_expect_eq(c->type, transparent ? CLUSTER_ORIGINAL_DST : CLUSTER_STATIC);
-	cr_expect_eq(c->balancer, transparent ? BALANCER_CLUSTER_PROVIDED : BALANCER_ROUND_ROBIN);
-	cr_expect_eq(c->endpoint_count, transparent ? 0 : 1);
+	cr_expect_eq(c->type, CLUSTER_STATIC);
+	cr_expect_eq(c->endpoint_count, transparent ? 2 : 1);
+	cr_expect_eq(image_endpoint(&t.image, c->first_endpoint)->addr.family, AF_INET);
+	cr_expect_eq(image_endpoint(&t.image, c->first_endpoint + c->endpoint_count - 1)->addr.family, transparent ? AF_INET6 : AF_INET);
 	cr_expect_eq(c->direction, DIRECTION_INBOUND);
 	cr_expect_eq(c->connect_timeout_ms, 7000);
 	c = cluster_named(&t.image, "inbound|81||");
 	cr_expect_eq(c->type, CLUSTER_STATIC);
 	cr_expect_eq(c->endpoint_count, 1);
+	cr_expect_eq(most_attempts(&t.image, false), transparent && strcmp(protocol, "http") != 0 ? 2 : 1, "each endpoint is tried");
+	cr_expect_eq(most_attempts(&t.image, true), transparent && strcmp(protocol, "tcp") != 0 ? 2 : 1, "each endpoint is tried");
 	cr_expect_eq(of(&t)->tproxy_mark, transparent ? 1337 : 0);
 	cr_expect_eq(of(&t)->tproxy_table, transparent ? 133 : 0);
 	tried_free(&t);
 }
 
-Test(intercept, tproxy_reaches_the_application_where_the_client_went)
+Test(intercept, tproxy_reaches_the_application_in_the_family_of_its_client)
 {
 	static const char *const protocols[] = { "tcp", "http", "auto" };
 
