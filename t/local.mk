@@ -105,6 +105,7 @@ EXTRA_DIST += %D%/flow/test_drain.py
 EXTRA_DIST += %D%/flow/test_faults.py
 EXTRA_DIST += %D%/flow/test_http.py
 EXTRA_DIST += %D%/flow/test_http_faults.py
+EXTRA_DIST += %D%/flow/test_http_intercept.py
 EXTRA_DIST += %D%/flow/test_intercept_life.py
 EXTRA_DIST += %D%/flow/killer.c %D%/flow/test_intercept_harm.py
 EXTRA_DIST += %D%/flow/test_lifecycle.py

@@ -91,6 +91,17 @@ static enum conn_end attempt(struct conn *c, enum conn_end end)
 	return end;
 }
 
+static void stay(struct conn *);
+
+/* Where it went there is nothing, whatever it speaks: its client is told at once, as it would be without us. */
+static bool has_nowhere_else(const struct conn *c)
+{
+	const struct opening *o = c->opening;
+
+	return o->dial.cluster->type == CLUSTER_ORIGINAL_DST && sniff_leads_only_to(o->dial.image, o->listener,
+	    &c->head.destination, &c->head.client, o->dial.cluster);
+}
+
 /* `before`: what became of the attempt before. */
 static void dial(struct conn *c, enum conn_end before)
 {
@@ -101,7 +112,10 @@ static void dial(struct conn *c, enum conn_end before)
 		set_deadline(c);
 	} else if (c->sniffing && end != END_LOOP) {
 		c->opening->failed = (uint8_t)end;	/* the chain that is left may be another one */
-		set_deadline(c);
+		if (has_nowhere_else(c))
+			stay(c);
+		else
+			set_deadline(c);
 	} else {
 		conn_close(c, end, end != END_NO_ENDPOINT);
 	}

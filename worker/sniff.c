@@ -1,6 +1,8 @@
 /* First bytes: see sniff.h. */
 #include "worker/sniff.h"
 
+#include "common/match.h"
+
 #include <string.h>
 
 #define LINE_BYTES (16u << 10)	/* a longer first line is none */
@@ -52,5 +54,44 @@ bool sniff(const char *bytes, size_t len, enum image_application *r)
 		*r = APPLICATION_HTTP11;
 	else if (ends(bytes, len, v10, sizeof(v10) - 1))
 		*r = APPLICATION_HTTP10;
+	return true;
+}
+
+static bool is_only_target(const struct image *i, uint32_t first, uint32_t count, const struct image_cluster *cluster)
+{
+	return count == 1 && image_cluster(i, image_target(i, first)->cluster) == cluster;
+}
+
+static bool routes_lead_to(const struct image *i, const struct image_route_config *config, const struct image_cluster *cluster)
+{
+	const struct image_vhost *v;
+	const struct image_route *r;
+
+	if (config->vhost_count != 1 || (v = image_vhost(i, config->first_vhost))->route_count != 1)
+		return false;
+	r = image_route(i, v->first_route);
+	return is_only_target(i, r->first_target, r->target_count, cluster);
+}
+
+static bool chain_leads_to(const struct image *i, const struct image_chain *chain, const struct image_cluster *cluster)
+{
+	const struct image_filter *last = image_filter(i, chain->first_filter + chain->filter_count - 1);
+	const struct image_tcp_proxy *t;
+
+	if (last->type == FILTER_HTTP)
+		return routes_lead_to(i, image_route_config(i, image_http(i, last->index)->route_config), cluster);
+	t = image_tcp_proxy(i, last->index);
+	return is_only_target(i, t->first_target, t->target_count, cluster);
+}
+
+bool sniff_leads_only_to(const struct image *i, const struct image_listener *l, const struct addr *destination,
+    const struct addr *client, const struct image_cluster *cluster)
+{
+	for (unsigned a = 0; a < APPLICATIONS; a++) {
+		const struct image_chain *chain = match_chain(i, l, destination, (enum image_application)a, client);
+
+		if (chain == NULL || !chain_leads_to(i, chain, cluster))
+			return false;
+	}
 	return true;
 }
