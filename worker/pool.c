@@ -165,8 +165,10 @@ static void try_again(struct timer *t)
 
 	if (p->waiting > p->connecting)
 		why = dial(p, &error);
-	if (why != END_NONE)
-		pool_not_connected(p, why, error);
+	if (why == END_NONE)
+		return;
+	pool_not_connected(p, why, error);
+	free_if_empty(p);
 }
 
 void pool_not_connected(struct pool *p, enum conn_end why, int error)
@@ -215,13 +217,16 @@ enum verdict pool_ask(struct worker *w, struct stream *s)
 		http_upstream_take(u, s);
 		return GO;
 	}
-	if (!wait_in(p, s))
+	if (!wait_in(p, s)) {
+		free_if_empty(p);
 		return stream_reply(s, STREAM_OVERFLOW);
+	}
 	if (p->connecting < p->waiting)
 		why = dial(p, &error);
 	if (why == END_NONE)
 		return WAIT;
 	wait_no_more(s);
+	free_if_empty(p);
 	s->error = error;
 	return stream_reply(s, end_of(why));
 }
