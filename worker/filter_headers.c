@@ -7,7 +7,6 @@
 #include "worker/stream.h"
 #include "worker/worker.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -60,6 +59,28 @@ static void set_request_id(struct stream *s, struct http_head *h)
 	add(s, FIELD_X_REQUEST_ID, s->id);
 }
 
+/* Which of them is the client, for those that ask: as many trusted proxies back as there are. */
+static void set_external_address(struct stream *s, struct http_head *h, struct http_span before)
+{
+	const char *end = before.at + before.len, *at = end;
+	char *own;
+
+	for (uint32_t hops = s->http->xff_num_trusted_hops; hops > 0 && before.len > 0; hops--) {
+		end = at;
+		while (at > before.at && at[-1] != ',')
+			at--;
+		if (hops > 1 && at > before.at)
+			at--;
+	}
+	while (at < end && *at == ' ')
+		at++;
+	http_drop(h, FIELD_X_ENVOY_EXTERNAL_ADDRESS);
+	if (at < end)
+		add(s, FIELD_X_ENVOY_EXTERNAL_ADDRESS, (struct http_span){ at, (uint32_t)(end - at) });
+	else if ((own = arena_take(&s->arena, ADDR_STRLEN)) != NULL)
+		add(s, FIELD_X_ENVOY_EXTERNAL_ADDRESS, (struct http_span){ own, (uint32_t)strlen(addr_print_ip(&s->conn->head.client, own)) });
+}
+
 /* The client's address behind those that it says it has come for. */
 static void set_forwarded_for(struct stream *s, struct http_head *h)
 {
@@ -76,14 +97,16 @@ static void set_forwarded_for(struct stream *s, struct http_head *h)
 		len = before.len + 1;
 	}
 	len += strlen(addr_print_ip(&s->conn->head.client, all + len));
+	set_external_address(s, h, before);
 	http_drop(h, FIELD_X_FORWARDED_FOR);
 	s->forwarded = (struct http_span){ all, (uint32_t)len };
 	add(s, FIELD_X_FORWARDED_FOR, s->forwarded);
 }
 
+/* What a trusted proxy says of it is believed. */
 static void set_forwarded_proto(struct stream *s, struct http_head *h)
 {
-	if (s->http->use_remote_address)
+	if (s->http->use_remote_address && s->http->xff_num_trusted_hops == 0)
 		http_drop(h, FIELD_X_FORWARDED_PROTO);
 	if (!http_has(h, FIELD_X_FORWARDED_PROTO) || http_find(h, FIELD_X_FORWARDED_PROTO, NULL) == NULL)
 		add(s, FIELD_X_FORWARDED_PROTO, SPAN("http"));
@@ -136,9 +159,19 @@ static struct http_span date(struct worker *w)
 	return (struct http_span){ text, (uint32_t)strlen(text) };
 }
 
+static struct http_span decimal(char digits[5], uint16_t n)
+{
+	char *at = digits + 5;
+
+	do
+		*--at = (char)('0' + n % 10);
+	while ((n = (uint16_t)(n / 10)) > 0);
+	return (struct http_span){ at, (uint32_t)(digits + 5 - at) };
+}
+
 static void response(struct stream *s, struct http_head *h)
 {
-	static char number[8];
+	static char number[5];
 	const char *server = image_text(&s->generation->image, s->http->server_name);
 
 	if (!http_has(h, FIELD_DATE))
@@ -150,8 +183,7 @@ static void response(struct stream *s, struct http_head *h)
 	if (s->replied)
 		return;
 	http_drop(h, FIELD_X_ENVOY_UPSTREAM_SERVICE_TIME);
-	add(s, FIELD_X_ENVOY_UPSTREAM_SERVICE_TIME,
-	    (struct http_span){ number, (uint32_t)snprintf(number, sizeof(number), "%u", s->service_ms) });
+	add(s, FIELD_X_ENVOY_UPSTREAM_SERVICE_TIME, decimal(number, s->service_ms));
 }
 
 const struct http_filter filter_headers = { "headers", request, response, NULL };

@@ -5,6 +5,7 @@
 #include "worker/stream.h"
 #include "worker/worker.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -224,6 +225,8 @@ static void settle(struct http_conn *c, bool more)
 		stream_request_flush(c->stream, more);
 	if (c->state == HTTP_CLOSING)
 		return;
+	if (c->state == HTTP_BUSY)
+		http_conn_hurry(c);
 	if (c->transport.eof)
 		client_has_ended(c);
 	else
@@ -240,6 +243,8 @@ void http_conn_go_on(struct http_conn *c)
 	while (c->in.len > 0 && c->state != HTTP_CLOSING && (used = take(c, c->in.at, c->in.len, NULL)) > 0)
 		inbuf_drop(c->head.worker, &c->in, used);
 	c->feeding = false;
+	if (c->in.len == 0)
+		c->waiting = 0;
 	settle(c, false);
 }
 
@@ -287,6 +292,8 @@ static void readable(struct transport *t)
 		hold(c, hot, (size_t)n);
 	} else if (n == 0) {
 		t->eof = true;
+	} else if (errno != EAGAIN) {
+		http_conn_close(c, END_DOWNSTREAM_RESET, true);
 	}
 	http_conn_go_on(c);
 }
@@ -327,15 +334,22 @@ static void linger(struct http_conn *c)
 	read_on(c);
 }
 
+/* Why it was the last one, where that is not the client's wish. */
+static void count_last(struct http_conn *c)
+{
+	if (c->head.worker->draining || c->head.draining)
+		count_chain(c, HTTP_C_cx_drain_close);
+	else if (c->http->max_requests_per_connection != 0 && c->requests >= c->http->max_requests_per_connection)
+		count_chain(c, HTTP_C_cx_max_requests);
+}
+
 void http_conn_stream_over(struct http_conn *c, enum http_after after)
 {
-	struct worker *w = c->head.worker;
-
 	c->stream = NULL;
 	if (c->state == HTTP_CLOSING)
 		return;
-	if (after != HTTP_KEEP && after != HTTP_BREAK && (w->draining || c->head.draining))
-		count_chain(c, HTTP_C_cx_drain_close);
+	if (after != HTTP_KEEP && after != HTTP_BREAK)
+		count_last(c);
 	switch (after) {
 	case HTTP_KEEP:
 		enter(c, HTTP_IDLE);

@@ -12,6 +12,7 @@
 #include "worker/pool.h"
 #include "worker/worker.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -525,9 +526,24 @@ static void answer_goes_on(struct stream *s)
 	answer_taken(s, false);
 }
 
+/* The ring does not receive: by ourselves. */
 void stream_response_readable(struct stream *s)
 {
-	answer_taken(s, true);
+	struct transport *t = &s->upstream->transport;
+	char *hot = s->worker->hot;
+	ssize_t n;
+
+	if (s->way[RESPONSE].spliced) {
+		answer_taken(s, true);
+		return;
+	}
+	n = transport_read_now(t, hot, BUFFER_BYTES);
+	if (n > 0 && inbuf_add(s->worker, &s->in, hot, (size_t)n) == -1)
+		stream_out_of_memory(s);
+	else if (n > 0 || errno == EAGAIN)
+		answer_goes_on(s);
+	else
+		stream_upstream_ended(s, n == 0 ? 0 : errno);
 }
 
 /* ---- ends of the endpoint ---- */
@@ -584,6 +600,8 @@ void stream_upstream_ended(struct stream *s, int error)
 	if (s->way[REQUEST].sending) {		/* which comes back now: then we know how much it has taken */
 		s->lost = true;
 		s->error = error;
+		if (s->upstream != NULL)
+			transport_shut_both(&s->upstream->transport);
 		return;
 	}
 	s->lost = false;

@@ -410,12 +410,21 @@ static const struct addr *peer_of(const struct way *w)
 	return w->direction == REQUEST ? &w->stream->up.endpoint : &w->stream->conn->head.client;
 }
 
+/* With so many bytes more than were pumped before. */
+static bool is_long(const struct way *w, size_t more)
+{
+	return w->run + more >= SPLICE_AFTER && w->out == FRAMING_LENGTH && w->stream->conn->buffer_limit >= SPLICE_LEAST &&
+	    http1_body_run(&w->body) >= SPLICE_LEAST;
+}
+
 static bool start_splicing(struct way *w)
 {
 	struct transport *from = source(w), *to = sink(w);
 
-	if (w->run < SPLICE_AFTER || w->out != FRAMING_LENGTH || w->broken || !way_is_clear(w) || to == NULL ||
-	    w->stream->conn->buffer_limit < SPLICE_LEAST || http1_body_run(&w->body) < SPLICE_LEAST)
+	if (!is_long(w, 0) || w->broken || w->kept.len > 0 || w->sending || to == NULL)
+		return false;
+	send_now(w);		/* what came by the ring */
+	if (!way_is_clear(w) || w->broken || w->stream->state == STREAM_OVER)
 		return false;
 	if (!to->unpaced)
 		spare_pacing(worker_of(w), to->fd, peer_of(w));
@@ -510,7 +519,7 @@ enum http1_bad way_pump(struct way *w, struct http_span *rest_r)
 		w->data[1] = data;
 		send_now(w);
 		*rest_r = (struct http_span){ wk->hot + used, (uint32_t)((size_t)n - used) };
-		if (w->stream->state == STREAM_OVER || n < (ssize_t)want)
+		if (w->stream->state == STREAM_OVER || n < (ssize_t)want || is_long(w, carried))
 			break;
 	}
 	w->run = w->run + carried < SPLICE_AFTER ? (uint32_t)(w->run + carried) : SPLICE_AFTER;
