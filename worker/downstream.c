@@ -1,7 +1,8 @@
 /*
  * A client's connection: see downstream.h.
  *
- *   accept -> is there room for it -> where was it going -> direction -> listener -> is it our own -> chain -> the kind that the chain's last filter makes
+ *   accept -> is there room for it -> where was it going -> direction -> listener -> is it one of ours -> chain -> the kind
+ *   that the chain's last filter makes
  */
 #include "worker/downstream.h"
 
