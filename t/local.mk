@@ -12,7 +12,7 @@ check_PROGRAMS += $(UNIT_TESTS)
 unit_common_SOURCES = %D%/unit/common/addr.c %D%/unit/common/live.c %D%/unit/common/route.c %D%/unit/common/wire.c
 unit_common_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) -Wno-shadow
 unit_common_LDADD = common/libcommon.a $(CRITERION_LIBS)
-unit_worker_SOURCES = %D%/unit/worker/accesslog.c %D%/unit/worker/wheel.c \
+unit_worker_SOURCES = %D%/unit/worker/accesslog.c %D%/unit/worker/blocks.c %D%/unit/worker/path.c %D%/unit/worker/sniff.c %D%/unit/worker/wheel.c \
 	%D%/unit/worker/http1_feed.c %D%/unit/worker/http1_feed.h %D%/unit/worker/http1_rows.c %D%/unit/worker/http1_rows.h \
 	%D%/unit/worker/http1_bodies.c %D%/unit/worker/http1_requests.c %D%/unit/worker/http1_responses.c %D%/unit/worker/http1_write.c
 unit_worker_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS) $(URING_CFLAGS) -Wno-shadow

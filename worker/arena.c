@@ -8,6 +8,12 @@ struct slab_block {
 	struct slab_block *next;
 };
 
+#ifdef MESHD_SANITIZERS		/* which are to see each block's end */
+#define SLAB_POOLED_HERE 0u
+#else
+#define SLAB_POOLED_HERE SLAB_POOLED
+#endif
+
 void *slab_take(struct slab *s)
 {
 	struct slab_block *b = s->free;
@@ -23,7 +29,7 @@ void slab_give(struct slab *s, void *block)
 {
 	struct slab_block *b = block;
 
-	if (s->count == SLAB_POOLED) {
+	if (s->count == SLAB_POOLED_HERE) {
 		free(block);
 		return;
 	}

@@ -159,15 +159,13 @@ static const struct downstream_kind tunnel;
 
 static struct conn *conn_new(const struct arrival *a)
 {
-	struct conn *c = aligned_alloc(OP_ALIGN, (sizeof(*c) + OP_ALIGN - 1) & ~(size_t)(OP_ALIGN - 1));
 	struct opening *o = calloc(1, sizeof(*o));
+	struct conn *c = o == NULL ? NULL : block_take(&a->worker->tunnels);
 
-	if (c == NULL || o == NULL) {
-		free(c);
+	if (c == NULL) {
 		free(o);
 		return NULL;
 	}
-	memset(c, 0, sizeof(*c));
 	o->generation = a->generation;
 	o->dial.worker = a->worker;
 	o->dial.image = &a->generation->image;
@@ -276,11 +274,10 @@ static void flow_take(struct conn *c, unsigned d, const struct handed *h)
 
 int conn_take_over(struct handed *h)
 {
-	struct conn *c = aligned_alloc(OP_ALIGN, (sizeof(*c) + OP_ALIGN - 1) & ~(size_t)(OP_ALIGN - 1));
+	struct conn *c = block_take(&h->head->worker->tunnels);
 
 	if (c == NULL)
 		return -1;
-	memset(c, 0, sizeof(*c));
 	downstream_move(h->head, &c->head, &tunnel);
 	c->state = CONN_OPEN;
 	c->reached = c->from_http = true;
@@ -520,7 +517,7 @@ static void conn_free(struct conn *c)
 	upstream_leave_cluster(w, &c->up);
 	if (!left)
 		downstream_leave(&c->head);
-	free(c);
+	block_give(&w->tunnels, c);
 }
 
 /* ---- as one kind of downstream connection ---- */

@@ -59,12 +59,11 @@ static void read_on(struct http_conn *);
 
 int http_conn_begin(const struct arrival *a, const struct image_http *http)
 {
-	struct http_conn *c = aligned_alloc(OP_ALIGN, (sizeof(*c) + OP_ALIGN - 1) & ~(size_t)(OP_ALIGN - 1));
+	struct http_conn *c = block_take(&a->worker->http_conns);
 	bool room;
 
 	if (c == NULL)
 		return -1;
-	memset(c, 0, sizeof(*c));
 	transport_init(&c->transport, a->worker, &user, a->fd);
 	c->generation = a->generation;
 	c->http = http;
@@ -506,7 +505,7 @@ static void gone(struct transport *t)
 	generation_release(w, &c->generation);
 	if (!c->handed_over)
 		downstream_leave(&c->head);
-	free(c);
+	block_give(&w->http_conns, c);
 }
 
 static const struct transport_user user = { data, ended, NULL, readable, writable, reset, gone };

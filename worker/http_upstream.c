@@ -44,13 +44,12 @@ static void count_cluster(struct http_upstream *u, unsigned counter)
 
 static struct http_upstream *link_new(struct pool *p)
 {
-	struct http_upstream *u = aligned_alloc(OP_ALIGN, (sizeof(*u) + OP_ALIGN - 1) & ~(size_t)(OP_ALIGN - 1));
+	struct http_upstream *u = block_take(&p->worker->links);
 
 	if (u == NULL) {
 		count(p->worker, WORKER_C_shed_memory);
 		return NULL;
 	}
-	memset(u, 0, sizeof(*u));
 	u->pool = p;
 	u->deadline.fire = ran_out;
 	return u;
@@ -84,7 +83,7 @@ struct http_upstream *http_upstream_dial(struct pool *p, struct dial *d, enum co
 		*why_r = upstream_open(d, &u->up, &fd);
 	if (*why_r != END_NONE) {
 		upstream_leave_cluster(w, &u->up);
-		free(u);
+		block_give(&w->links, u);
 		return NULL;
 	}
 	begin(u, d->cluster, fd);
@@ -308,7 +307,7 @@ static void gone(struct transport *t)
 	wheel_clear(&t->worker->wheel, &u->deadline);
 	upstream_leave(t->worker, &u->up, u->by_peer);
 	upstream_leave_cluster(t->worker, &u->up);
-	free(u);
+	block_give(&p->worker->links, u);
 	pool_left(p);		/* not before: the place in the limit may be waited for */
 }
 

@@ -4,7 +4,7 @@ worker_libworker_a_SOURCES = \
 	%D%/accesslog.c %D%/accesslog.h %D%/buffers.c %D%/buffers.h %D%/confine.c %D%/confine.h %D%/connections.c %D%/connections.h %D%/conn.c %D%/conn.h %D%/control.c %D%/control.h %D%/crash.c %D%/crash.h %D%/downstream.c %D%/downstream.h \
 	%D%/generation.c %D%/generation.h %D%/kin.c %D%/kin.h %D%/listener.c %D%/listener.h %D%/loop.c %D%/loop.h \
 	%D%/overload.c %D%/overload.h %D%/pipes.c %D%/pipes.h %D%/source.c %D%/source.h %D%/upstream.c %D%/upstream.h %D%/flow.c %D%/flow.h %D%/wheel.c %D%/wheel.h %D%/worker.h \
-	%D%/arena.c %D%/arena.h %D%/inbuf.c %D%/inbuf.h %D%/transport.c %D%/transport.h %D%/way.c %D%/way.h \
+	%D%/arena.c %D%/arena.h %D%/blocks.c %D%/blocks.h %D%/inbuf.c %D%/inbuf.h %D%/transport.c %D%/transport.h %D%/way.c %D%/way.h \
 	%D%/http_conn.c %D%/http_conn.h %D%/stream.c %D%/stream.h %D%/http_filter.h %D%/filter_headers.c %D%/router.c %D%/path.c %D%/path.h %D%/handover.c %D%/handover.h %D%/sniff.c %D%/sniff.h \
 	%D%/pool.c %D%/pool.h %D%/http_upstream.c %D%/http_upstream.h %D%/http_log.c %D%/http_log.h \
 	%D%/http.c %D%/http.h %D%/http1.c %D%/http1.h %D%/http1_body.c %D%/http1_fields.c %D%/http1_inside.h %D%/http1_scan.c \

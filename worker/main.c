@@ -11,6 +11,7 @@
 #include "worker/connections.h"
 #include "worker/control.h"
 #include "worker/crash.h"
+#include "worker/http_conn.h"
 #include "worker/kin.h"
 #include "worker/listener.h"
 #include "worker/pool.h"
@@ -158,6 +159,9 @@ static int start(struct worker *w, const char *index, struct err *e)
 		return -1;
 	if (getrandom(&w->random, sizeof(w->random), 0) != sizeof(w->random) || w->random == 0)
 		w->random = 1 + w->index;
+	blocks_init(&w->tunnels, sizeof(struct conn));
+	blocks_init(&w->http_conns, sizeof(struct http_conn));
+	blocks_init(&w->links, sizeof(struct http_upstream));
 	wheel_init(&w->wheel, w->loop.now_ms);
 	overload_init(w);
 	tzset();			/* gmtime(3) would open a file for it */

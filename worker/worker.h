@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "worker/accesslog.h"
 #include "worker/arena.h"
+#include "worker/blocks.h"
 #include "worker/buffers.h"
 #include "worker/generation.h"
 #include "worker/http.h"
@@ -57,7 +58,8 @@ struct worker {
 	struct transport *starved_transports;
 	struct transport *gone;		/* closed, with nothing in flight */
 	struct stream *over;		/* to be freed at the end of the turn */
-	struct slab slab;
+	struct slab slab;		/* of streams */
+	struct blocks tunnels, http_conns, links;
 	struct pool **pools;		/* POOL_BUCKETS */
 	/* of the head that is being read or made */
 	struct http_field fields[HTTP_FIELDS_MAX];

@@ -20,7 +20,7 @@ KIB = 1024
 F_SETFL = fcntl.F_SETFL
 
 CONFIGURATION = f"""listeners = ( {{ name = "web"; address = "0.0.0.0"; port = {PORT};
-    filter_chains = ( {{ filters = ( {{ type = "http"; cluster = "origin"; delayed_close_timeout = "100ms"; timeout = "2s"; }} ); }} ); }} );
+    filter_chains = ( {{ filters = ( {{ type = "http"; cluster = "origin"; delayed_close_timeout = "100ms"; timeout = "6s"; }} ); }} ); }} );
 clusters = ( {{ name = "origin"; endpoints = [ "127.0.0.1:{ORIGIN}" ]; connect_timeout = "1s"; }} );
 """
 
