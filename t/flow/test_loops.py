@@ -36,8 +36,7 @@ def test_outbound_led_back(net, start, version):
     a, b = net.host("a"), net.host("b")
     m = start(a, "", intercept=NONE)
     with b.listen(b.ip[version], 9300) as l, rules(a, "nat", *OUT_AGAIN):
-        clients = [a.connect(b.ip[version], 9300) for _ in range(20)]
-        assert [ends(s) for s in clients] == ["reset"] * 20
+        assert [fate(a, b.ip[version], 9300) for _ in range(20)] == ["reset"] * 20
         wait_for("each was refused", lambda: loops_refused(m) == 20)
         assert m.stat("server.accepted") == 40
         at_rest(m)
