@@ -65,6 +65,7 @@ int http_conn_begin(const struct arrival *a, const struct image_http *http)
 	if (c == NULL)
 		return -1;
 	transport_init(&c->transport, a->worker, &user, a->fd);
+	a->worker->nhttp_conns++;
 	c->generation = a->generation;
 	c->http = http;
 	c->buffer_limit = a->listener->buffer_limit_bytes;
@@ -506,6 +507,7 @@ static void gone(struct transport *t)
 	if (!c->handed_over)
 		downstream_leave(&c->head);
 	block_give(&w->http_conns, c);
+	w->nhttp_conns--;
 }
 
 static const struct transport_user user = { data, ended, NULL, readable, writable, reset, gone };

@@ -64,6 +64,7 @@ static void begin(struct http_upstream *u, const struct image_cluster *cluster, 
 	u->keep_ms = cluster->idle_timeout_ms != 0 && cluster->idle_timeout_ms < UINT32_MAX ? (uint32_t)cluster->idle_timeout_ms : UINT32_MAX;
 	u->end_ms = cluster->max_connection_duration_ms != 0 ? w->loop.now_ms + cluster->max_connection_duration_ms : UINT64_MAX;
 	u->pool->connections++;
+	w->nlinks++;
 	count_cluster(u, CLUSTER_C_cx_http1_total);
 }
 
@@ -308,6 +309,7 @@ static void gone(struct transport *t)
 	upstream_leave(t->worker, &u->up, u->by_peer);
 	upstream_leave_cluster(t->worker, &u->up);
 	block_give(&p->worker->links, u);
+	p->worker->nlinks--;
 	pool_left(p);		/* not before: the place in the limit may be waited for */
 }
 

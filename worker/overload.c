@@ -1,6 +1,7 @@
 /* Shedding and giving back: see overload.h. */
 #include "worker/overload.h"
 
+#include "worker/pool.h"
 #include "worker/worker.h"
 
 #include <malloc.h>
@@ -17,8 +18,9 @@ void overload_init(struct worker *w)
 /* Pipes are counted by the gauge; a limit smaller than the reserve leaves it to accept(2) to say no. */
 static bool descriptors_are_short(const struct worker *w)
 {
-	uint64_t used = live_get(&w->block->gauge[WORKER_G_connections]) * DESCRIPTORS_EACH +
-	    live_get(&w->block->gauge[WORKER_G_pipes]) * 2 + w->nlisteners;
+	uint64_t tunnels = live_get(&w->block->gauge[WORKER_G_connections]) - w->nhttp_conns;
+	uint64_t used = tunnels * DESCRIPTORS_EACH + w->nhttp_conns + w->nlinks + live_get(&w->block->gauge[WORKER_G_pipes]) * 2 +
+	    w->nlisteners;
 
 	return w->descriptors > 4 * DESCRIPTORS_RESERVE &&
 	    used + DESCRIPTORS_EACH + DESCRIPTORS_RESERVE + descriptors_kept(w) > w->descriptors;
@@ -29,7 +31,7 @@ bool overload_sheds(struct worker *w)
 	static struct log_limit limit;
 	const char *why;
 
-	if (descriptors_are_short(w)) {
+	if (descriptors_are_short(w) && pools_shed(w) == 0) {
 		count(w, WORKER_C_shed_descriptors);
 		why = "descriptors are short (raise LimitNOFILE)";
 	} else if (live_get(&w->block->gauge[WORKER_G_buffer_bytes]) > OVERLOAD_BUFFER_BYTES) {

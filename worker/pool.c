@@ -308,6 +308,21 @@ void pool_left(struct pool *p)
 	free_if_empty(p);
 }
 
+#define SHED_AT_ONCE 32u
+
+unsigned pools_shed(struct worker *w)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < POOL_BUCKETS && n < SHED_AT_ONCE; i++) {
+		for (struct pool *p = w->pools[i]; p != NULL && n < SHED_AT_ONCE; p = p->next) {
+			for (; p->idle != NULL && n < SHED_AT_ONCE; n++)
+				http_upstream_close(p->idle, false);
+		}
+	}
+	return n;
+}
+
 /* ---- generations ---- */
 
 void pools_adopt(struct worker *w, const uint32_t *named)

@@ -51,5 +51,7 @@ void pool_park_deadline(struct http_upstream *);
 /* One was freed. */
 void pool_left(struct pool *);
 
+/* Closes some idle ones, of whichever pools: their descriptors are needed.  How many. */
+unsigned pools_shed(struct worker *);
 /* After adoption: named[slot] is 0 where the generation does not name it any more; NULL: not known. */
 void pools_adopt(struct worker *, const uint32_t *named);

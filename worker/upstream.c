@@ -2,6 +2,7 @@
 #include "worker/upstream.h"
 
 #include "common/match.h"
+#include "worker/pool.h"
 #include "worker/source.h"
 #include "worker/worker.h"
 
@@ -179,7 +180,10 @@ static enum conn_end end_of_errno(struct dial *d)
 	d->error = errno;
 	if (errno == EADDRNOTAVAIL || errno == EADDRINUSE)
 		return END_NO_PORT;
-	count(w, errno == EMFILE || errno == ENFILE ? WORKER_C_shed_descriptors : WORKER_C_shed_memory);
+	if (errno == EMFILE || errno == ENFILE)
+		pools_shed(w);		/* the next one fares better */
+	count(w, d->error == EMFILE || d->error == ENFILE ? WORKER_C_shed_descriptors : WORKER_C_shed_memory);
+	errno = d->error;
 	log_limited(&limit, w->loop.now_ms, LOG_LEVEL_WARNING, "no socket towards an endpoint: %m: connections are shed");
 	return END_NO_MEMORY;
 }

@@ -61,6 +61,7 @@ struct worker {
 	struct slab slab;		/* of streams */
 	struct blocks tunnels, http_conns, links;
 	struct pool **pools;		/* POOL_BUCKETS */
+	uint64_t nhttp_conns, nlinks;	/* of each so many are there */
 	/* of the head that is being read or made */
 	struct http_field fields[HTTP_FIELDS_MAX];
 	struct http_line lines[STREAM_LINES];
