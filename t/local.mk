@@ -114,6 +114,7 @@ EXTRA_DIST += %D%/flow/test_http_pool.py
 EXTRA_DIST += %D%/flow/test_http_programs.py
 EXTRA_DIST += %D%/flow/test_http_slow.py
 EXTRA_DIST += %D%/flow/test_http_streams.py
+EXTRA_DIST += %D%/flow/test_http_tunnels.py
 EXTRA_DIST += %D%/flow/test_intercept_life.py
 EXTRA_DIST += %D%/flow/killer.c %D%/flow/test_intercept_harm.py
 EXTRA_DIST += %D%/flow/test_lifecycle.py
