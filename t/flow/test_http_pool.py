@@ -128,7 +128,8 @@ def test_what_is_not_safe_is_not_repeated(host, start, capsys, habit):
         done = executed(origin)
         assert all(done[n] == 1 for n, status in names.items() if status == 200)
         if "instead" not in habit:
-            assert statuses[503] <= N // 4 // 100, "races are to be rare"
+            # Each worker has to learn it, from those that were under way just then.
+            assert statuses[503] <= max(10, N // 4 // 100), "races are to be rare"
 
 
 def test_a_kept_connection_is_used_again(host, start, origin):
