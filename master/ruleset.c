@@ -339,11 +339,14 @@ static void tproxy_inbound(struct maker *m)
 	const unsigned mark = r->mark;
 
 	chain(m, "MESHD_INBOUND");
-	interface_rules(m, "MESHD_INBOUND", 'i', &r->exclude_interfaces, "exclude_interfaces");
-	interface_rules(m, "MESHD_INBOUND", 'i', &r->guest_interfaces, "what guests send is never inbound");
+	/* the worker's way to the application and back, also where lo is an interface to leave alone */
 	rule(m, "MESHD_INBOUND", "a worker calls the application as its client: the answers are to come back",
 	    "-m mark --mark 0x%x -j CONNMARK --save-mark --nfmask 0xffffffff --ctmask 0xffffffff", mark);
 	rule(m, "MESHD_INBOUND", "and is not caught again", "-m mark --mark 0x%x -j RETURN", mark);
+	/* else a forwarded connection that is left alone would lose its answers: MESHD_DIVERT takes what is ESTABLISHED */
+	rule(m, "MESHD_INBOUND", "answers to what this host, or one behind it, has begun", "-m conntrack --ctdir REPLY -j RETURN");
+	interface_rules(m, "MESHD_INBOUND", 'i', &r->exclude_interfaces, "exclude_interfaces");
+	interface_rules(m, "MESHD_INBOUND", 'i', &r->guest_interfaces, "what guests send is never inbound");
 	source_rules(m, "MESHD_INBOUND", 'i');
 	rule(m, "MESHD_INBOUND", "what stays on this host is not caught, but for calls of its own services", "-i lo -m mark ! --mark 0x%x -j RETURN",
 	    mark + 1);
@@ -355,12 +358,12 @@ static void tproxy_output(struct maker *m)
 	const struct rules *r = m->r;
 
 	chain(m, "MESHD_OUTPUT");
-	interface_rules(m, "MESHD_OUTPUT", 'o', &r->exclude_interfaces, "exclude_interfaces");
 	rule(m, "MESHD_OUTPUT", "a worker calls the application as its client", "-o lo -m mark --mark 0x%x -j RETURN", r->mark);
-	rule(m, "MESHD_OUTPUT", "a program calls a service of this host: the inbound side must see it",
-	    "! -d %s -o lo -m owner --uid-owner %u -j MARK --set-xmark 0x%x/0xffffffff", m->lo->address, r->worker_uid, r->mark + 1);
 	rule(m, "MESHD_OUTPUT", "answers of the application to the client go to the worker",
 	    "-m connmark --mark 0x%x -j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff", r->mark);
+	interface_rules(m, "MESHD_OUTPUT", 'o', &r->exclude_interfaces, "exclude_interfaces");
+	rule(m, "MESHD_OUTPUT", "a program calls a service of this host: the inbound side must see it",
+	    "! -d %s -o lo -m owner --uid-owner %u -j MARK --set-xmark 0x%x/0xffffffff", m->lo->address, r->worker_uid, r->mark + 1);
 }
 
 static void tproxy_table(struct maker *m)

@@ -176,12 +176,13 @@ Test(rules, inbound_by_list_or_not_at_all)
 
 Test(rules, tproxy_is_istios_too)
 {
+	char eth9[] = "eth9", *interface[] = { eth9 }, *text;
 	struct rules r = all;
-	char *text;
 
 	r.mode = INTERCEPT_TPROXY;
 	r.drop_invalid = true;
 	r.exclude_inbound.count = 1;
+	r.exclude_interfaces = (struct names){ interface, 1 };
 	text = apply(&r, AF_INET, "");
 	*strstr(text, "*nat") = '\0';
 	cr_assert_str_eq(text,
@@ -193,6 +194,8 @@ Test(rules, tproxy_is_istios_too)
 	    "-A MESHD_TPROXY ! -d 127.0.0.1/32 -p tcp -j TPROXY --on-port 15006 --on-ip 0.0.0.0 --tproxy-mark 0x539/0xffffffff\n"
 	    "-A MESHD_INBOUND -m mark --mark 0x539 -j CONNMARK --save-mark --nfmask 0xffffffff --ctmask 0xffffffff\n"
 	    "-A MESHD_INBOUND -m mark --mark 0x539 -j RETURN\n"
+	    "-A MESHD_INBOUND -m conntrack --ctdir REPLY -j RETURN\n"
+	    "-A MESHD_INBOUND -i eth9 -j RETURN\n"
 	    "-A MESHD_INBOUND -s 127.0.0.6/32 -i lo -j RETURN\n"
 	    "-A MESHD_INBOUND -i lo -m mark ! --mark 0x53a -j RETURN\n"
 	    "-A MESHD_INBOUND -p tcp -m tcp --dport 22 -j RETURN\n"
@@ -200,8 +203,9 @@ Test(rules, tproxy_is_istios_too)
 	    "-A MESHD_INBOUND -p tcp -j MESHD_TPROXY\n"
 	    "-A PREROUTING -p tcp -j MESHD_INBOUND\n"
 	    "-A MESHD_OUTPUT -o lo -m mark --mark 0x539 -j RETURN\n"
-	    "-A MESHD_OUTPUT ! -d 127.0.0.1/32 -o lo -m owner --uid-owner 901 -j MARK --set-xmark 0x53a/0xffffffff\n"
 	    "-A MESHD_OUTPUT -m connmark --mark 0x539 -j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff\n"
+	    "-A MESHD_OUTPUT -o eth9 -j RETURN\n"
+	    "-A MESHD_OUTPUT ! -d 127.0.0.1/32 -o lo -m owner --uid-owner 901 -j MARK --set-xmark 0x53a/0xffffffff\n"
 	    "-A OUTPUT -p tcp -j MESHD_OUTPUT\n"
 	    "COMMIT\n");
 	free(text);
