@@ -10,6 +10,11 @@
 #include <string.h>
 
 #define PREFIX "MESHD_"
+/*
+ * Only what opens a connection is caught.  Where nothing has followed connections before, the kernel takes the next segment
+ * of an open one for the first of a new one: caught in its middle, it would be reset.
+ */
+#define OPENING "-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN "
 #define MAPPED_BITS 96			/* of an IPv4 prefix in its mapped form (common/addr.h) */
 
 /* What differs between the families. */
@@ -278,13 +283,13 @@ static void nat_table(struct maker *m)
 	m->table = "nat";
 	chain(m, "MESHD_REDIRECT");
 	if (r->outbound_last == r->outbound_port)
-		rule(m, "MESHD_REDIRECT", "the outbound port", "-p tcp -j REDIRECT --to-ports %u", r->outbound_port);
+		rule(m, "MESHD_REDIRECT", "the outbound port", OPENING "-j REDIRECT --to-ports %u", r->outbound_port);
 	else
-		rule(m, "MESHD_REDIRECT", "the outbound ports: the kernel takes a free one", "-p tcp -j REDIRECT --to-ports %u-%u",
+		rule(m, "MESHD_REDIRECT", "the outbound ports: the kernel takes a free one", OPENING "-j REDIRECT --to-ports %u-%u",
 		    r->outbound_port, r->outbound_last);
 	if (r->mode == INTERCEPT_REDIRECT) {
 		chain(m, "MESHD_IN_REDIRECT");
-		rule(m, "MESHD_IN_REDIRECT", "the inbound port", "-p tcp -j REDIRECT --to-ports %u", r->inbound_port);
+		rule(m, "MESHD_IN_REDIRECT", "the inbound port", OPENING "-j REDIRECT --to-ports %u", r->inbound_port);
 	}
 	if (has_nat_inbound(r)) {
 		chain(m, "MESHD_INBOUND");
@@ -376,7 +381,7 @@ static void tproxy_table(struct maker *m)
 	rule(m, "MESHD_DIVERT", "and no rule of this table after it", "-j ACCEPT");
 	chain(m, "MESHD_TPROXY");
 	rule(m, "MESHD_TPROXY", "the inbound port, with the destination kept",
-	    "! -d %s -p tcp -j TPROXY --on-port %u --on-ip %s --tproxy-mark 0x%x/0xffffffff", m->lo->address, r->inbound_port,
+	    "! -d %s " OPENING "-j TPROXY --on-port %u --on-ip %s --tproxy-mark 0x%x/0xffffffff", m->lo->address, r->inbound_port,
 	    m->lo->any, r->mark);
 	tproxy_inbound(m);
 	rule(m, "PREROUTING", "what comes to this host", "-p tcp -j MESHD_INBOUND");

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define OPENING "-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN "
+
 static struct image_port_range inbound[] = { { 22, 22 }, { 8000, 8009 } }, outbound[] = { { 3306, 3306 } };
 
 static const struct rules all = {
@@ -34,8 +36,8 @@ Test(rules, the_order_is_istios)
 
 	cr_assert_str_eq(text,
 	    "*nat\n" CHAINS
-	    "-A MESHD_REDIRECT -p tcp -j REDIRECT --to-ports 15001\n"
-	    "-A MESHD_IN_REDIRECT -p tcp -j REDIRECT --to-ports 15006\n"
+	    "-A MESHD_REDIRECT " OPENING "-j REDIRECT --to-ports 15001\n"
+	    "-A MESHD_IN_REDIRECT " OPENING "-j REDIRECT --to-ports 15006\n"
 	    "-A MESHD_INBOUND -p tcp -m tcp --dport 22 -j RETURN\n"
 	    "-A MESHD_INBOUND -p tcp -m tcp --dport 8000:8009 -j RETURN\n"
 	    "-A MESHD_INBOUND -j MESHD_IN_REDIRECT\n"
@@ -118,7 +120,7 @@ Test(rules, ranges_ports_and_owners)
 	r.guest_interfaces = (struct names){ guests, 1 };
 	r.outbound_last = 15004;
 	r.inbound_sources = 2;
-	expect(&r, AF_INET, LINES("-A MESHD_REDIRECT -p tcp -j REDIRECT --to-ports 15001-15004",
+	expect(&r, AF_INET, LINES("-A MESHD_REDIRECT " OPENING "-j REDIRECT --to-ports 15001-15004",
 	    "-A MESHD_INBOUND -i eth1 -j RETURN",
 	    "-A MESHD_INBOUND -d 10.0.0.0/8 -i tap+ -j MESHD_REDIRECT",
 	    "-A MESHD_INBOUND -i tap+ -j MESHD_REDIRECT",
@@ -191,7 +193,7 @@ Test(rules, tproxy_is_istios_too)
 	    "-A PREROUTING -m conntrack --ctstate INVALID -j MESHD_DROP\n"
 	    "-A MESHD_DIVERT -j MARK --set-xmark 0x539/0xffffffff\n"
 	    "-A MESHD_DIVERT -j ACCEPT\n"
-	    "-A MESHD_TPROXY ! -d 127.0.0.1/32 -p tcp -j TPROXY --on-port 15006 --on-ip 0.0.0.0 --tproxy-mark 0x539/0xffffffff\n"
+	    "-A MESHD_TPROXY ! -d 127.0.0.1/32 " OPENING "-j TPROXY --on-port 15006 --on-ip 0.0.0.0 --tproxy-mark 0x539/0xffffffff\n"
 	    "-A MESHD_INBOUND -m mark --mark 0x539 -j CONNMARK --save-mark --nfmask 0xffffffff --ctmask 0xffffffff\n"
 	    "-A MESHD_INBOUND -m mark --mark 0x539 -j RETURN\n"
 	    "-A MESHD_INBOUND -m conntrack --ctdir REPLY -j RETURN\n"
