@@ -76,6 +76,7 @@ fuzz:
 EXTRA_DIST += %D%/run-unit %D%/include-rule.sh %D%/ldd-rule.sh %D%/manual.sh %D%/demo
 EXTRA_DIST += %D%/flow/conftest.py %D%/flow/lib/__init__.py %D%/flow/lib/hosts.py %D%/flow/lib/mesh.py %D%/flow/lib/meshd.py
 EXTRA_DIST += %D%/flow/lib/crowd.py %D%/flow/lib/faults.py %D%/flow/lib/inside.py %D%/flow/lib/programs.py %D%/flow/lib/rules.py %D%/flow/lib/shop.py %D%/flow/lib/traffic.py
+EXTRA_DIST += %D%/flow/lib/neighbours.py
 EXTRA_DIST += %D%/flow/systemd/boot.sh
 EXTRA_DIST += %D%/flow/test_balance.py
 EXTRA_DIST += %D%/flow/test_conf.py
@@ -101,6 +102,7 @@ EXTRA_DIST += %D%/flow/test_single_port.py
 EXTRA_DIST += %D%/flow/test_sources.py
 EXTRA_DIST += %D%/flow/test_storm.py
 EXTRA_DIST += %D%/flow/test_systemd.py
+EXTRA_DIST += %D%/flow/test_tables.py
 EXTRA_DIST += %D%/flow/test_tproxy.py
 EXTRA_DIST += %D%/flow/test_tunnel.py
 EXTRA_DIST += %D%/flow/test_verify.py
