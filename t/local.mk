@@ -76,7 +76,7 @@ fuzz:
 EXTRA_DIST += %D%/run-unit %D%/include-rule.sh %D%/ldd-rule.sh %D%/manual.sh %D%/demo
 EXTRA_DIST += %D%/flow/conftest.py %D%/flow/lib/__init__.py %D%/flow/lib/hosts.py %D%/flow/lib/mesh.py %D%/flow/lib/meshd.py
 EXTRA_DIST += %D%/flow/lib/crowd.py %D%/flow/lib/faults.py %D%/flow/lib/inside.py %D%/flow/lib/programs.py %D%/flow/lib/rules.py %D%/flow/lib/shop.py %D%/flow/lib/traffic.py
-EXTRA_DIST += %D%/flow/lib/neighbours.py
+EXTRA_DIST += %D%/flow/lib/landing.py %D%/flow/lib/matrix.py %D%/flow/lib/neighbours.py %D%/flow/lib/rig.py
 EXTRA_DIST += %D%/flow/systemd/boot.sh
 EXTRA_DIST += %D%/flow/test_balance.py
 EXTRA_DIST += %D%/flow/test_conf.py
@@ -92,6 +92,8 @@ EXTRA_DIST += %D%/flow/test_lifecycle.py
 EXTRA_DIST += %D%/flow/test_limits.py
 EXTRA_DIST += %D%/flow/test_loops.py
 EXTRA_DIST += %D%/flow/test_many.py
+EXTRA_DIST += %D%/flow/test_matrix.py
+EXTRA_DIST += %D%/flow/test_open.py
 EXTRA_DIST += %D%/flow/test_orphans.py
 EXTRA_DIST += %D%/flow/test_programs.py
 EXTRA_DIST += %D%/flow/test_readme.py
