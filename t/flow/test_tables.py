@@ -15,7 +15,8 @@ OPTIONS = ('exclude_inbound_ports = ( 22, "8000-8009" ); exclude_outbound_ports 
            ' include_outbound_ranges = ( "10.0.0.0/8", "fd00::/8", "127.0.0.0/8" ); exclude_outbound_ranges = [ "10.1.0.0/16" ];'
            ' exclude_interfaces = [ "docker0" ]; guest_interfaces = [ "tap+" ]; include_outbound_users = ( 0, "1000-1999" );'
            ' exclude_outbound_groups = [ 0 ]; exclude_dns = true; drop_invalid = true; inbound_sources = 3;')
-MODES = {"redirect": "", "tproxy": 'mode = "tproxy";', "tproxy, other numbers": 'mode = "tproxy"; tproxy_mark = 77; tproxy_route_table = 1077;'}
+MODES = {"redirect": "", "tproxy": 'mode = "tproxy";',
+         "tproxy, other numbers": 'mode = "tproxy"; tproxy_mark = 77; tproxy_route_table = 1077;'}
 
 
 def intercept(mode, kind, options=OPTIONS):

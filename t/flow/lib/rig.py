@@ -5,7 +5,6 @@
 import contextlib
 import errno
 import itertools
-import os
 import pwd
 import resource
 import selectors
