@@ -259,10 +259,17 @@ static void guest_rules(struct maker *m)
 	}
 }
 
+/* A host may pass on the packets of others, of its containers for one: no application of its own serves those. */
+static void forwarded_rule(struct maker *m)
+{
+	rule(m, "MESHD_INBOUND", "what this host only passes on", "-m addrtype ! --dst-type LOCAL -j RETURN");
+}
+
 static void inbound_rules(struct maker *m)
 {
 	const struct rules *r = m->r;
 
+	forwarded_rule(m);
 	if (r->every_inbound_port) {
 		port_rules(m, "MESHD_INBOUND", &r->exclude_inbound, "", "RETURN", "exclude_inbound_ports");
 		rule(m, "MESHD_INBOUND", "all else goes to the inbound port", "-j MESHD_IN_REDIRECT");
@@ -353,6 +360,7 @@ static void tproxy_inbound(struct maker *m)
 	interface_rules(m, "MESHD_INBOUND", 'i', &r->exclude_interfaces, "exclude_interfaces");
 	interface_rules(m, "MESHD_INBOUND", 'i', &r->guest_interfaces, "what guests send is never inbound");
 	source_rules(m, "MESHD_INBOUND", 'i');
+	forwarded_rule(m);
 	rule(m, "MESHD_INBOUND", "what stays on this host is not caught, but for calls of its own services", "-i lo -m mark ! --mark 0x%x -j RETURN",
 	    mark + 1);
 	tproxy_ports(m);

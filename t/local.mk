@@ -86,6 +86,7 @@ EXTRA_DIST += %D%/flow/test_death.py
 EXTRA_DIST += %D%/flow/test_doctor.py
 EXTRA_DIST += %D%/flow/test_drain.py
 EXTRA_DIST += %D%/flow/test_faults.py
+EXTRA_DIST += %D%/flow/test_forwarded.py
 EXTRA_DIST += %D%/flow/test_intercept_life.py
 EXTRA_DIST += %D%/flow/killer.c %D%/flow/test_intercept_harm.py
 EXTRA_DIST += %D%/flow/test_lifecycle.py

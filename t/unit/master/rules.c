@@ -38,6 +38,7 @@ Test(rules, the_order_is_istios)
 	    "*nat\n" CHAINS
 	    "-A MESHD_REDIRECT " OPENING "-j REDIRECT --to-ports 15001\n"
 	    "-A MESHD_IN_REDIRECT " OPENING "-j REDIRECT --to-ports 15006\n"
+	    "-A MESHD_INBOUND -m addrtype ! --dst-type LOCAL -j RETURN\n"
 	    "-A MESHD_INBOUND -p tcp -m tcp --dport 22 -j RETURN\n"
 	    "-A MESHD_INBOUND -p tcp -m tcp --dport 8000:8009 -j RETURN\n"
 	    "-A MESHD_INBOUND -j MESHD_IN_REDIRECT\n"
@@ -199,6 +200,7 @@ Test(rules, tproxy_is_istios_too)
 	    "-A MESHD_INBOUND -m conntrack --ctdir REPLY -j RETURN\n"
 	    "-A MESHD_INBOUND -i eth9 -j RETURN\n"
 	    "-A MESHD_INBOUND -s 127.0.0.6/32 -i lo -j RETURN\n"
+	    "-A MESHD_INBOUND -m addrtype ! --dst-type LOCAL -j RETURN\n"
 	    "-A MESHD_INBOUND -i lo -m mark ! --mark 0x53a -j RETURN\n"
 	    "-A MESHD_INBOUND -p tcp -m tcp --dport 22 -j RETURN\n"
 	    "-A MESHD_INBOUND -p tcp -m conntrack --ctstate RELATED,ESTABLISHED -j MESHD_DIVERT\n"
