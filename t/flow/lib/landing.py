@@ -103,6 +103,9 @@ def arriving(o, place, ip, port, interface, self_call=False):
     # 0b, 19: machines behind an interface are as programs of this host, and never inbound
     if named(interface, o.get("guest_interfaces", [])):
         return OUTBOUND if is_in(ip, o.get("include_outbound_ranges", "*")) else DIRECT
+    # (meshd's own: a host may forward, which a pod does not; that is nobody's inbound traffic)
+    if not place.is_own(ip):
+        return DIRECT
     if o.get("mode", "redirect") == "tproxy":
         # what stays on this host is left alone, but for the proxy's self-calls; and so is 127.0.0.1, from wherever
         if interface == "lo" and not self_call or ip in LOCALHOST:

@@ -167,9 +167,9 @@ class Rig:
 
     # ---- all probes at once ----
 
-    def _begin(self):
+    def _begin(self, chosen):
         tries, groups = [], {}
-        for p in self.probes:
+        for p in chosen:
             groups.setdefault((p.host, p.owner), []).append(p)
         for (host, (uid, gid)), some in groups.items():
             with self.hosts[host].inside(), owner(uid, gid):
@@ -193,10 +193,15 @@ class Rig:
 
     def run(self, m, options, sources):
         """Tries everything; gives a text for each that landed elsewhere.  m: the sidecar; sources: how many it has
-        towards applications."""
-        expected = [lands(options, self.place, p) for p in self.probes]
+        towards applications.  Where the kernel has changed a client's port (conntrack remembers a connection of the row
+        before), nothing in the log is known by the port that the client has: what disagrees is tried once more."""
+        wrong = self._try(self.probes, m, options, sources)
+        wrong = self._try([p for p, _ in wrong], m, options, sources) if 0 < len(wrong) < 20 else wrong
+        return [said for _, said in wrong]
+
+    def _try(self, probes, m, options, sources):
         offset = m.log.stat().st_size if m.log.exists() else 0
-        tries = self._begin()
+        tries = self._begin(probes)
         self._await(tries)
         held = {(c["client"], c["destination"]): c["listener"] for c in m.connections()}
         for t in tries:
@@ -204,10 +209,11 @@ class Rig:
         log = Log(m, offset)
         wait_for("nothing is open", lambda: not m.connections())
         wrong = []
-        for t, (path, ip) in zip(tries, expected):
+        for t in tries:
+            path, ip = lands(options, self.place, t.probe)
             said = self._judge(t, path, ip, held, log, options, sources)
             if said:
-                wrong.append(f"{t.probe}: expected {path} {ip}: {said}")
+                wrong.append((t.probe, f"{t.probe}: expected {path} {ip}: {said}"))
         return wrong
 
     def _judge(self, t, path, ip, held, log, options, sources):
