@@ -94,7 +94,7 @@ fuzz:
 EXTRA_DIST += %D%/run-unit %D%/include-rule.sh %D%/ldd-rule.sh %D%/manual.sh %D%/demo
 EXTRA_DIST += %D%/flow/conftest.py %D%/flow/lib/__init__.py %D%/flow/lib/hosts.py %D%/flow/lib/mesh.py %D%/flow/lib/meshd.py
 EXTRA_DIST += %D%/flow/lib/crowd.py %D%/flow/lib/faults.py %D%/flow/lib/inside.py %D%/flow/lib/programs.py %D%/flow/lib/traffic.py
-EXTRA_DIST += %D%/flow/lib/http_client.py %D%/flow/lib/http_mesh.py %D%/flow/lib/http_origin.py
+EXTRA_DIST += %D%/flow/lib/http_client.py %D%/flow/lib/http_mesh.py %D%/flow/lib/http_origin.py %D%/flow/lib/http_programs.py
 EXTRA_DIST += %D%/flow/lib/http_requests.py %D%/flow/lib/http_responses.py %D%/flow/lib/http_rows.py %D%/flow/lib/http_wire.py
 EXTRA_DIST += %D%/flow/systemd/boot.sh
 EXTRA_DIST += %D%/flow/test_balance.py
@@ -118,6 +118,7 @@ EXTRA_DIST += %D%/flow/test_readme.py
 EXTRA_DIST += %D%/flow/test_reload.py
 EXTRA_DIST += %D%/flow/test_routes.py
 EXTRA_DIST += %D%/flow/test_shortage.py
+EXTRA_DIST += %D%/flow/test_smuggling.py
 EXTRA_DIST += %D%/flow/test_storm.py
 EXTRA_DIST += %D%/flow/test_systemd.py
 EXTRA_DIST += %D%/flow/test_tunnel.py
