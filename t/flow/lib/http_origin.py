@@ -49,6 +49,11 @@ class Connection:
     def requests(self):
         return self.reader.messages
 
+    @property
+    def gone(self):
+        """One of its sides has ended."""
+        return self.closed or self.ended is not None
+
     def _on_head(self, request):
         request.connection = self
         self.origin.heads.append(request)

@@ -174,3 +174,65 @@ Require all granted
 
 
 ORIGINS = {"nginx": nginx, "haproxy": HAProxy, "node": node, "gunicorn": gunicorn, "lighttpd": lighttpd, "apache": apache}
+
+
+# ---- for programs in a mesh ----
+
+def files(host, port=8080):
+    """nginx with a folder that can be read and written; the folder."""
+    root = host.tmp / "files"
+    root.mkdir()
+    conf = host.tmp / "files.conf"
+    conf.write_text(f"""daemon off; master_process off; pid {host.tmp}/files.pid; error_log {host.tmp}/files.log;
+events {{ }}
+http {{ access_log off; client_body_temp_path {host.tmp}/body; client_max_body_size 0; proxy_temp_path {host.tmp}/proxy;
+  fastcgi_temp_path {host.tmp}/fastcgi; uwsgi_temp_path {host.tmp}/uwsgi; scgi_temp_path {host.tmp}/scgi;
+  server {{ listen 127.0.0.1:{port}; listen [::1]:{port}; root {root};
+    location /given/ {{ dav_methods PUT DELETE; create_full_put_path on; }}
+    location = /says {{ return 200 "$http_host $http_x_forwarded_proto $http_x_request_id $server_protocol"; }} }} }}
+""")
+    host.start("nginx", "-c", conf)
+    wait_for("nginx answers", answers(host, port), 20)
+    return root
+
+
+WEBSOCKETS = """
+import asyncio, websockets
+
+async def echo(ws, path=None):
+    async for message in ws:
+        await ws.send(message)
+
+async def main():
+    async with websockets.serve(echo, "127.0.0.1", %d, max_size=1 << 26):
+        print("ready", flush=True)
+        await asyncio.Future()
+
+asyncio.run(main())
+"""
+
+
+def websocket_echo(host, port=8090):
+    p = host.start("/usr/bin/python3", "-c", WEBSOCKETS % port, name="websockets")
+    wait_for("it is ready", lambda: "ready" in p.output(), 20)
+    return p
+
+
+def forward_proxy(host, port, to):
+    """apache2, which makes CONNECT tunnels to one port."""
+    conf = host.tmp / "proxy.conf"
+    modules = "\n".join(f"LoadModule {m}_module /usr/lib/apache2/modules/mod_{m}.so" for m in ("mpm_event", "authz_core", "proxy", "proxy_connect"))
+    conf.write_text(f"""{modules}
+ServerName localhost
+Listen 127.0.0.1:{port}
+PidFile {host.tmp}/proxy.pid
+DefaultRuntimeDir {host.tmp}
+ErrorLog {host.tmp}/proxy.log
+User www-data
+Group www-data
+StartServers 1
+ProxyRequests On
+AllowCONNECT {to}
+""")
+    host.start("apache2", "-D", "FOREGROUND", "-f", conf)
+    wait_for("apache2 answers", answers(host, port), 20)
