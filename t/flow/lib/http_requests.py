@@ -194,7 +194,8 @@ CHUNKS = [
     body(b"4\r\n\r\n\r\n\r\n0\r\n\r\n", Passed(b"POST", body=b"\r\n\r\n"), words="data that looks like lines"),
     *[body(b"5" + v + b"\r\nhello\r\n0" + v + b"\r\n\r\n", Passed(b"POST", body=b"hello"), section="9112 7.1.1", words="extensions are ignored")
       for v in (b";a", b";a=b", b";a=b;c=\"d\"", b";a=\";\\\"x\"", b";a=\"\"")],
-    body(b"5 ; a = b\r\nhello\r\n0\r\n\r\n", Passed(b"POST", body=b"hello"), section="9112 7.1.1", words="bad white space is parsed"),
+    body(b"5; a = b\r\nhello\r\n0\r\n\r\n", Passed(b"POST", body=b"hello"), section="9112 7.1.1", words="bad white space is parsed"),
+    body(b"5 ;a\r\nhello\r\n0\r\n\r\n", LATE, Passed(b"POST", body=b"hello"), section="9112 7.1.1", words="where it is not safe it is not"),
     *[body(b"5" + v + b"\r\nhello\r\n0\r\n\r\n", LATE, section="9112 7.1.1", words="a malformed extension")
       for v in (b";", b";=b", b";a=", b";a=\"b", b";a b", b";a\x00", b";\x0ba", b";a=\"\n\"", b";a\rb", b";(a)", b",a", b" a")],
     *[body(v + b"\r\nhello\r\n0\r\n\r\n", LATE, words="a malformed size")

@@ -118,7 +118,7 @@ CHUNKS = [
     body(b"0\r\n\r\n", Given(), words="none"),
     body(b"A;x\r\n0123456789\r\n000\r\n\r\n", Given(body=b"0123456789"), words="hexadecimal, last chunk 000"),
     *[body(b"5" + v + b"\r\nhello\r\n0" + v + b"\r\n\r\n", HI, section="9112 7.1.1", words="extensions are ignored")
-      for v in (b";a", b";a=b", b";a=b;c=\"d\"", b";a=\";\\\"x\"", b" ; a = b")],
+      for v in (b";a", b";a=b", b";a=b;c=\"d\"", b";a=\";\\\"x\"", b"; a = b")],
     *[body(b"5" + v + b"\r\nhello\r\n0\r\n\r\n", BROKEN, section="9112 7.1.1", words="a malformed extension") for v in (b";", b";=b", b";a=\"b", b";a\x00", b";a=\"\n\"")],
     *[body(v + b"\r\nhello\r\n0\r\n\r\n", BROKEN, words="a malformed size")
       for v in (b"", b" 5", b"5 ", b"+5", b"-5", b"0x5", b"g", b"5\x00", b"10000000000000005", b"fffffffffffffffb", b"ffffffffffffffffffff5")],
