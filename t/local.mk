@@ -112,6 +112,7 @@ EXTRA_DIST += %D%/flow/test_http_pool.py
 EXTRA_DIST += %D%/flow/test_http_programs.py
 EXTRA_DIST += %D%/flow/test_http_slow.py
 EXTRA_DIST += %D%/flow/test_http_streams.py
+EXTRA_DIST += %D%/flow/test_http_tunnels.py
 EXTRA_DIST += %D%/flow/test_intercept_life.py
 EXTRA_DIST += %D%/flow/test_lifecycle.py
 EXTRA_DIST += %D%/flow/test_limits.py

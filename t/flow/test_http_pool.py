@@ -185,8 +185,9 @@ def test_max_connections_makes_requests_wait(host, start):
 
 def test_too_many_that_wait_are_refused(host, start, origin):
     """Envoy's answer: 503, x-envoy-overloaded, UO."""
-    origin.script = lambda r: Script(0.3, *echo(r).steps)
     m = start(host, gate(cluster="max_connections = 1; max_pending_requests = 2;"), intercept="", workers=1)
+    crowd(host, GATE, [Talk([get(name())])])        # there is a connection: none of them waits for that
+    origin.script = lambda r: Script(0.3, *echo(r).steps)
     talks = crowd(host, GATE, [Talk([get(name())]) for _ in range(20)])
     refused = [t.responses[0] for t in talks if t.responses[0].status == 503]
     assert len(refused) == 17

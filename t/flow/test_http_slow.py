@@ -11,7 +11,7 @@ import pytest
 from lib import http_rows
 from lib.hosts import wait_for
 from lib.http_client import Client, Talk, crowd, name
-from lib.http_mesh import GATE, ORIGIN, gate, many_ports
+from lib.http_mesh import GATE, ORIGIN, gate, many_ports, small_buffers
 from lib.http_origin import CLOSE, Origin, Script, answer
 from lib.http_rows import NAME
 from lib.meshd import SANITIZED
@@ -82,6 +82,7 @@ class Watch:
 @pytest.fixture
 def way(host, start):
     many_ports(host)
+    small_buffers(host)
     with Origin(host, *ORIGIN) as origin:
         origin.m = start(host, gate(SHORT), intercept="")
         crowd(host, GATE, [Talk([good()]) for _ in range(300)])       # what is kept for use again is there
@@ -190,7 +191,7 @@ def test_a_body_that_nobody_takes(host, way):
 # ---- responses that nobody reads ----
 
 def test_a_slow_reader(host, way):
-    """32 clients read 64 KiB/s of a large response: none of it is with meshd, all of it arrives."""
+    """32 clients read 128 KiB/s of a large response: none of it is with meshd, all of it arrives."""
     n, size = 32, 4 * MB
     way.script = lambda r: Script(answer(b"z" * size, b"X-Id: " + r.id)) if r.target == b"/large" else Script(answer(b"", b"X-Id: " + r.id))
     watch = Watch(way.m)
@@ -201,7 +202,7 @@ def test_a_slow_reader(host, way):
         end = time.monotonic() + 4          # longer than a time-out without a byte would be
         while time.monotonic() < end:
             for c in clients:
-                c.bytes += (data := c.sock.recv(6400))
+                c.bytes += (data := c.sock.recv(12800))
                 c.reader.feed(data)
             assert way.m.stat("server.buffer_bytes") <= n * MB
             watch.look()

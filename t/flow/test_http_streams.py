@@ -6,16 +6,15 @@ import time
 import pytest
 
 from lib import http_rows
-from lib.hosts import readable, wait_for
+from lib.hosts import wait_for
 from lib.http_client import Client, Talk, crowd, name
 from lib.http_mesh import GATE, ORIGIN, gate, many_ports
-from lib.http_origin import CLOSE, FIN, RST, WHOLE, Origin, Script, answer, echo
+from lib.http_origin import CLOSE, FIN, RST, WHOLE, Origin, Script, answer
 from lib.http_rows import NAME
 from lib.http_wire import judge
 from lib.traffic import reset
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-ALL_UPGRADES = 'upgrade_configs = [ "websocket", "connect" ];'
 
 
 @pytest.fixture
@@ -23,7 +22,7 @@ def way(host, start):
     """An origin behind a gate; when the test is over, nothing is left of it."""
     many_ports(host)
     with Origin(host, *ORIGIN) as origin:
-        m = origin.m = start(host, gate(ALL_UPGRADES), intercept="")
+        m = origin.m = start(host, gate(), intercept="")
         yield origin
         wait_for("all connections have ended", lambda: m.stat("server.connections") == 0)
         stats = m.stats()
@@ -220,24 +219,38 @@ def test_a_client_that_ends_at_every_byte_of_its_request(host, way, what, how):
     assert not [r for r in way.of(called) if r.complete]
 
 
-@HOWS
-def test_a_client_that_ends_within_its_answer(host, way, how):
+BEGIN = b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n"
+
+
+@pytest.mark.parametrize("sent", [b"", BEGIN[:20], BEGIN, BEGIN + b"z" * 1000, BEGIN + b"z" * 10_000_000], ids=len)
+def test_a_client_that_resets_within_its_answer(host, way, sent):
     """Before the head, within the head, within the body."""
-    begin = b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n"
-    for sent in b"", begin[:20], begin, begin + b"z" * 1000, begin + b"z" * 10_000_000:
-        called = name()
-        way.scripts[called] = Script(sent, 3600)
-        s = host.connect(*GATE)
-        s.sendall(get(called))
-        if sent.startswith(begin):
-            assert s.recv(10) == b"HTTP/1.1 2"
-        else:
-            wait_for("it is asked", lambda: way.of(called))
-        if how == "reset":
-            reset(s)
-        else:
-            s.close()
-        wait_for("the origin is told", lambda: way.of(called)[0].connection.gone)
+    called = name()
+    way.scripts[called] = Script(sent, 3600)
+    s = host.connect(*GATE)
+    s.sendall(get(called))
+    if sent.startswith(BEGIN):
+        assert s.recv(10) == b"HTTP/1.1 2"
+    else:
+        wait_for("it is asked", lambda: way.of(called))
+    reset(s)
+    wait_for("the origin is told", lambda: way.of(called)[0].connection.gone)
+
+
+@pytest.mark.parametrize("sent", [b"", BEGIN, BEGIN + b"z" * 1000], ids=len)
+def test_a_client_that_closes_within_its_answer(host, way, sent):
+    """It may only have half-closed: known for certain when something is sent to it."""
+    called = name()
+    more = b"z" * 1000 if sent else BEGIN
+    way.scripts[called] = Script(sent, 0.1, more, *[0.01, b"z" * 1000] * 1000, 3600)
+    s = host.connect(*GATE)
+    s.sendall(get(called))
+    if sent:
+        assert s.recv(10) == b"HTTP/1.1 2"
+    else:
+        wait_for("it is asked", lambda: way.of(called))
+    s.close()
+    wait_for("the origin is told", lambda: way.of(called)[0].connection.gone)
 
 
 ANSWERS = {"a length": answer(b"hello"), "chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-A: b\r\n\r\n",
@@ -247,7 +260,8 @@ ANSWERS = {"a length": answer(b"hello"), "chunks": b"HTTP/1.1 200 OK\r\nTransfer
 @HOWS
 @pytest.mark.parametrize("what", ANSWERS)
 def test_an_origin_that_ends_at_every_byte_of_its_answer(host, way, what, how):
-    """Within the head: 503 or 502; within the body: seen to be cut; after it: whole."""
+    """Within the head: 503 or 502; within the body: seen to be cut; after it: whole.  A body that the connection's end ends
+    is whole wherever that is, but never with a reset."""
     whole, talks = ANSWERS[what], []
     head = whole.index(b"\r\n\r\n") + 4
     for at in range(len(whole) + 1):
@@ -257,133 +271,11 @@ def test_an_origin_that_ends_at_every_byte_of_its_answer(host, way, what, how):
     crowd(host, GATE, talks)
     for at, t in enumerate(talks):
         finals = t.responses
+        whole_here = how == "close" if what == "until the end" else at == len(whole)
         if at < head:
             assert finals and finals[0].status in (502, 503), (at, t)
-        elif at == len(whole) or what == "until the end" and how == "close":
-            assert finals and finals[0].status == 200 and bytes(finals[0].body) == whole[head:at] or what == "chunks" and bytes(finals[0].body) == b"hello", (at, t)
+        elif whole_here:
+            body = whole[head:at] if what == "until the end" else b"hello"
+            assert finals and finals[0].status == 200 and bytes(finals[0].body) == body, (at, t)
         else:
             assert t.ended in ("eof", "reset") and not finals or finals[0].status in (502, 503), (at, t)
-
-
-# ---- tunnels ----
-
-UPGRADE = (b"Connection: Upgrade", b"Upgrade: websocket")
-SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
-TUNNELS = {"upgrade": (lambda x: get(x, *UPGRADE), b"GET", SWITCH, 101),
-           "connect": (lambda x: http_rows.lines(b"CONNECT b:80 HTTP/1.1", b"Host: b:80", b"X-Id: " + x), b"CONNECT", b"HTTP/1.1 200 OK\r\n\r\n", 200)}
-KINDS = pytest.mark.parametrize("kind", TUNNELS)
-
-
-class RawOrigin:
-    """Answers one request with these bytes; what follows is the test's."""
-
-    def __init__(self, host):
-        self.listener = host.listen("127.0.0.1", 9001)
-
-    def accept(self, reply):
-        s, _ = self.listener.accept()
-        s.settimeout(10)
-        got = b""
-        while b"\r\n\r\n" not in got:
-            got += s.recv(65536)
-        head, _, rest = got.partition(b"\r\n\r\n")
-        s.sendall(reply)
-        return s, head.lower(), rest
-
-
-@pytest.fixture
-def raw(host, start):
-    start(host, gate(ALL_UPGRADES, to=("127.0.0.1", 9001)), intercept="")
-    origin = RawOrigin(host)
-    yield origin
-    origin.listener.close()
-
-
-def open_tunnel(host, raw, kind, early=b"", reply=b""):
-    make, method, switch, status = TUNNELS[kind]
-    c = Client(host, *GATE)
-    c.send(make(name()) + early, method)
-    s, head, rest = raw.accept(switch + reply)
-    m = c.response()
-    assert m.status == status and not m.values(b"content-length") and not m.values(b"transfer-encoding")
-    return c, s, head, rest
-
-
-def read(s, n):
-    got = b""
-    while len(got) < n and (data := s.recv(n - len(got))):
-        got += data
-    return got
-
-
-@KINDS
-def test_bytes_right_behind_the_heads(host, raw, kind):
-    """What either side sends without waiting is neither lost nor taken for HTTP."""
-    c, s, head, rest = open_tunnel(host, raw, kind, early=b"GET / HTTP/1.1\r\n\r\n", reply=b"HTTP/1.1 200 OK\r\n\r\n")
-    if kind == "upgrade":
-        assert b"\r\nupgrade: websocket" in head and b"upgrade" in head.split(b"\r\nconnection: ")[1].split(b"\r\n")[0]
-        assert c.reader.messages[0].value(b"upgrade") == b"websocket" and c.reader.messages[0].has_option(b"upgrade")
-    assert rest + read(s, 18 - len(rest)) == b"GET / HTTP/1.1\r\n\r\n"
-    while len(c.reader.tunnel) < 19:
-        assert c._more()
-    assert bytes(c.reader.tunnel) == b"HTTP/1.1 200 OK\r\n\r\n"
-    for word in b"ping", b"\x00\r\n\r\n" * 100_000:
-        sender = threading.Thread(target=c.sock.sendall, args=(word,))
-        sender.start()
-        assert read(s, len(word)) == word
-        sender.join()
-        sender = threading.Thread(target=s.sendall, args=(word,))
-        sender.start()
-        assert read(c.sock, len(word)) == word
-        sender.join()
-    for x in c, s:
-        x.close()
-
-
-@KINDS
-def test_half_close_in_a_tunnel(host, raw, kind):
-    c, s, _, _ = open_tunnel(host, raw, kind)
-    c.sock.sendall(b"question")
-    c.sock.shutdown(socket.SHUT_WR)
-    assert read(s, 100) == b"question"
-    s.sendall(b"answer")
-    s.close()
-    assert read(c.sock, 100) == b"answer"
-    c.close()
-
-
-@KINDS
-def test_reset_in_a_tunnel(host, raw, kind):
-    for first in "client", "origin":
-        c, s, _, _ = open_tunnel(host, raw, kind)
-        a, b = (c.sock, s) if first == "client" else (s, c.sock)
-        reset(a)
-        assert readable(b, 10)
-        with pytest.raises(ConnectionResetError):
-            b.recv(10)
-        b.close()
-
-
-def test_a_tunnel_is_for_one_client(host, raw):
-    """The next client's request goes on a connection of its own."""
-    c, s, _, _ = open_tunnel(host, raw, "upgrade")
-    with Client(host, *GATE) as other:
-        other.send(get(name()))
-        s2, _, _ = raw.accept(answer(b"other"))
-        assert bytes(other.response().body) == b"other"
-        s2.close()
-    s.sendall(b"x")
-    assert read(c.sock, 1) == b"x"
-    c.close()
-    s.close()
-
-
-def test_upgrade_that_is_not_switched_on(host, start):
-    """The request goes on without it, or is refused; nothing is switched."""
-    with Origin(host, *ORIGIN, script=lambda r: echo(r)) as origin:
-        start(host, gate('upgrade_configs = [ ];'), intercept="")
-        with Client(host, *GATE) as c:
-            called = name()
-            m = c.ask(get(called, *UPGRADE))
-            assert m.status in (200, 403)
-            assert all(not r.values(b"upgrade") for r in origin.of(called))

@@ -122,13 +122,14 @@ def test_a_request_that_was_not_routed_is_not_seen(host, start, which):
         attacker = attack(host, payload.replace(b"@@@@@@", carrier))
         with Client(host, *GATE) as c:
             m1 = c.ask(b"GET /v/%d HTTP/1.1\r\nHost: a\r\nX-Id: %s\r\n\r\n" % (n % 1000, victim))
-            assert (m1.status, bytes(m1.body)) == (200, b"/v/%d" % (n % 1000)), f"after {payload}: {m1}"
+            assert (m1.status, bytes(m1.body)) == (program.status, b"/v/%d" % (n % 1000)), f"after {payload}: {m1}"
         attacker.close()
     routed = m.stat("cluster.b.upstream_rq_total")
     program.close()
     seen = [line.split(" ", 2)[1:] for line in program.lines()]
     ids = [i for i, _ in seen]
-    assert "smuggled" not in ids and not [r for _, r in seen if re.search(r"(^| )/smuggled", r)], seen
+    inner = [n for n, (i, r) in enumerate(seen) if i == "smuggled" or re.search(r"(^| )/smuggled", r)]
+    assert not inner, [(seen[n], carriers.get(seen[n - 1][0])) for n in inner]
     # An origin may note that a connection ended within a request; it has no name then.
     strangers = [s for s in seen if s[0] not in victims and s[0] not in carriers and s[1] not in ("-", "<BADREQ>", "ECONNRESET")]
     assert not strangers
@@ -225,6 +226,6 @@ def test_what_comes_before_it_was_asked_for(host, start):
             victim = name(b"v")
             with Client(host, *GATE) as v:
                 m = v.ask(b"GET / HTTP/1.1\r\nHost: a\r\nX-Id: " + victim + b"\r\n\r\n")
-                assert m.id == victim or m.status >= 500, m
+                assert m.id in (victim, b"poison") or m.status >= 500, m        # never what another asked for
             time.sleep(0.01)
         assert len(spoken) == 3

@@ -18,6 +18,11 @@ def many_ports(host):
     sh(f"ip netns exec {host.ns} sysctl -qw net.ipv4.ip_local_port_range='10000 65535'")
 
 
+def small_buffers(host):
+    """The kernel holds little: what a proxy cannot hand on stands where it came from."""
+    sh(f"ip netns exec {host.ns} sysctl -qw net.ipv4.tcp_rmem='4096 65536 262144' net.ipv4.tcp_wmem='4096 65536 262144'")
+
+
 # ---- two hosts, each with a sidecar ----
 
 VIP = {4: "203.0.113.{}", 6: "2001:db8:ffff::{}"}
@@ -29,7 +34,9 @@ def address(service, version):
 
 
 def url(service, version, path="/"):
-    return f"http://{bracket(address(service, version), SERVICES[service][1])}{path}"
+    """For curl, to which brackets are more than themselves."""
+    host = bracket(address(service, version), SERVICES[service][1]).replace("[", "\\[").replace("]", "\\]")
+    return f"http://{host}{path}"
 
 
 def caller(b):

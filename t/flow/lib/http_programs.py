@@ -1,8 +1,5 @@
 """Unmodified origins for HTTP.  Each serves on 127.0.0.1:9000 of its host, answers /v/N (N from 0 to 999) with that, and
 writes down every request that it sees: lines() has "seen <X-Id> <request>" for each."""
-import contextlib
-import os
-
 from .hosts import wait_for
 from .http_origin import Origin, Script, answer
 from .programs import answers
@@ -30,10 +27,10 @@ def app(env, start):
 
 
 class Program:
-    """One that runs; `log` is where its lines are."""
+    """One that runs; `log` is where its lines are, `status` what it answers /v/N with."""
 
-    def __init__(self, host, process, log=None):
-        self.host, self.process, self.log = host, process, log
+    def __init__(self, host, process, log=None, status=200):
+        self.host, self.process, self.log, self.status = host, process, log, status
 
     def lines(self):
         text = self.log.read_text(errors="replace") if self.log else self.process.output()
@@ -44,19 +41,15 @@ class Program:
         self.process.stop()
 
 
-def _start(host, *argv, log=None):
+def _start(host, *argv, log=None, status=200):
     p = host.start(*argv)
     wait_for(f"{argv[0]} answers", lambda: p.popen.poll() is not None or answers(host, PORT)(), 20)
     assert p.popen.poll() is None, p.output()
-    return Program(host, p, log)
+    return Program(host, p, log, status)
 
 
 def _pages(host):
-    """What a server of files has for /v/0 to /v/999; readable for a user who is not root."""
-    for parent in host.tmp.parents:
-        with contextlib.suppress(PermissionError):
-            if parent.stat().st_uid == os.getuid() and not parent.stat().st_mode & 0o001:
-                parent.chmod(parent.stat().st_mode | 0o011)
+    """What a server of files has for /v/0 to /v/999."""
     root = host.tmp / "www"
     (root / "v").mkdir(parents=True)
     (root / "index.html").write_text("index")
@@ -149,8 +142,9 @@ accesslog.format = "seen %{{X-Id}}i %r"
 
 
 def apache(host):
+    """It is not root, and need not read what is in the test's folder: it answers by its page for what is not there."""
     conf = host.tmp / "apache.conf"
-    modules = "\n".join(f"LoadModule {m}_module /usr/lib/apache2/modules/mod_{m}.so" for m in ("mpm_event", "authz_core", "dir"))
+    modules = "\n".join(f"LoadModule {m}_module /usr/lib/apache2/modules/mod_{m}.so" for m in ("mpm_event", "authz_core"))
     conf.write_text(f"""{modules}
 ServerName localhost
 Listen 127.0.0.1:{PORT}
@@ -162,15 +156,15 @@ Group www-data
 KeepAliveTimeout 60
 MaxKeepAliveRequests 0
 StartServers 1
-DocumentRoot {_pages(host)}
-DirectoryIndex index.html
+DocumentRoot /usr/lib/apache2
+ErrorDocument 404 "%{{REQUEST_URI}}"
 LogFormat "seen %{{X-Id}}i %r" seen
 CustomLog {host.tmp}/seen seen
 <Directory />
 Require all granted
 </Directory>
 """)
-    return _start(host, "apache2", "-D", "FOREGROUND", "-f", conf, log=host.tmp / "seen")
+    return _start(host, "apache2", "-D", "FOREGROUND", "-f", conf, log=host.tmp / "seen", status=404)
 
 
 ORIGINS = {"nginx": nginx, "haproxy": HAProxy, "node": node, "gunicorn": gunicorn, "lighttpd": lighttpd, "apache": apache}
