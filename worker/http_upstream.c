@@ -155,7 +155,7 @@ static bool may_be_kept(struct http_upstream *u)
 void http_upstream_release(struct http_upstream *u, bool keep)
 {
 	u->stream = NULL;
-	u->used = true;
+	u->kept = true;
 	if (!keep || !may_be_kept(u)) {
 		http_upstream_close(u, false);
 		return;
@@ -251,7 +251,7 @@ static void ended(struct transport *t, int error)
 		stream_upstream_ended(u->stream, error);
 		return;
 	}
-	if (u->state == LINK_IDLE && u->used)
+	if (u->state == LINK_IDLE)
 		learn(u);
 	http_upstream_close(u, false);
 }

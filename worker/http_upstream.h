@@ -33,7 +33,7 @@ struct http_upstream {
 	uint32_t left;				/* requests that may still be sent on it */
 	uint8_t state;
 	bool timed_out : 1;			/* the connect is being cancelled */
-	bool used : 1;				/* it has had a request */
+	bool kept : 1;				/* it has waited in the pool, or has had a request: the endpoint may have tired of it */
 	bool by_peer : 1;			/* the endpoint ended it */
 };
 

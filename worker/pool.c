@@ -275,6 +275,7 @@ void pool_park(struct http_upstream *u)
 		return;
 	}
 	u->idle_ms = p->worker->loop.now_ms;
+	u->kept = true;
 	u->next = p->idle;
 	u->prev = &p->idle;
 	if (u->next != NULL)

@@ -566,7 +566,7 @@ static void leave_upstream(struct stream *s)
 /* A kept connection has ended before anything came: nobody's fault, if it may be sent again. */
 static bool may_go_again(const struct stream *s)
 {
-	return s->upstream->used && s->replay.len > 0 && s->scan.bytes == 0 && s->interims == 0 && s->state == STREAM_ASKED &&
+	return s->upstream->kept && s->replay.len > 0 && s->scan.bytes == 0 && s->interims == 0 && s->state == STREAM_ASKED &&
 	    (stream_is_idempotent(s) || http_upstream_was_deaf(s->upstream));
 }
 

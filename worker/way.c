@@ -328,7 +328,7 @@ void way_flush(struct way *w)
 	}
 	if ((total = put_together(w)) == 0)
 		return;
-	replay = w->direction == REQUEST && headed && w->ended && s->upstream->used;
+	replay = w->direction == REQUEST && headed && w->ended && s->upstream->kept;
 	join(w, headed, total, replay);
 	if (replay && w->pieces == 1)
 		s->replay = (struct http_span){ w->iov[0].iov_base, (uint32_t)total };
