@@ -175,11 +175,13 @@ const struct addr *http_upstream_local(struct http_upstream *u)
 	return &u->local;
 }
 
-bool http_upstream_was_deaf(const struct http_upstream *u)
+bool http_upstream_was_deaf(const struct http_upstream *u, int error)
 {
 	struct tcp_info info;
 	socklen_t len = sizeof(info);
 
+	if (u->sent == u->sent_before || error != 0)
+		return u->sent == u->sent_before;
 	memset(&info, 0, sizeof(info));
 	if (getsockopt(u->transport.fd, IPPROTO_TCP, TCP_INFO, &info, &len) == -1 ||
 	    len < offsetof(struct tcp_info, tcpi_bytes_acked) + sizeof(info.tcpi_bytes_acked))

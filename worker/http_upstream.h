@@ -46,8 +46,11 @@ void http_upstream_close(struct http_upstream *, bool reset);
 void http_upstream_take(struct http_upstream *, struct stream *);
 /* For the next request, if it may be kept. */
 void http_upstream_release(struct http_upstream *, bool keep);
-/* Has the endpoint taken nothing of what was sent since http_upstream_take()?  For a connection that has ended. */
-bool http_upstream_was_deaf(const struct http_upstream *);
+/*
+ * Has the endpoint taken nothing of what was sent since http_upstream_take()?  For a connection that has ended; error is how,
+ * 0 by FIN, which acknowledges what came before it.  A reset acknowledges nothing: what was sent may have been read.
+ */
+bool http_upstream_was_deaf(const struct http_upstream *, int error);
 /* Our address towards the endpoint; family 0: there is none. */
 const struct addr *http_upstream_local(struct http_upstream *);
 /* Has it ended, though nobody has told us yet? */

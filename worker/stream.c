@@ -564,10 +564,10 @@ static void leave_upstream(struct stream *s)
 }
 
 /* A kept connection has ended before anything came: nobody's fault, if it may be sent again. */
-static bool may_go_again(const struct stream *s)
+static bool may_go_again(const struct stream *s, int error)
 {
 	return s->upstream->kept && s->replay.len > 0 && s->scan.bytes == 0 && s->interims == 0 && s->state == STREAM_ASKED &&
-	    (stream_is_idempotent(s) || http_upstream_was_deaf(s->upstream));
+	    (stream_is_idempotent(s) || http_upstream_was_deaf(s->upstream, error));
 }
 
 static void go_again(struct stream *s)
@@ -610,7 +610,7 @@ void stream_upstream_ended(struct stream *s, int error)
 	} else if (s->state == STREAM_ANSWERED) {
 		stream_abort(s, STREAM_CUT);
 		http_conn_stream_over(s->conn, HTTP_BREAK);
-	} else if (may_go_again(s)) {
+	} else if (may_go_again(s, error)) {
 		go_again(s);
 	} else {
 		live_add(&s->cluster_row->counter[CLUSTER_C_rq_rx_reset], 1);
