@@ -235,26 +235,17 @@ static void writable(struct transport *t)
 		way_writable(&u->stream->way[REQUEST]);
 }
 
-/* How long it was idle is how long others may be. */
-static void learn(struct http_upstream *u)
-{
-	uint64_t idle = u->transport.worker->loop.now_ms - u->idle_ms;
-
-	if (idle < u->pool->learnt_ms)
-		u->pool->learnt_ms = (uint32_t)idle;
-}
-
 static void ended(struct transport *t, int error)
 {
 	struct http_upstream *u = link_of(t);
 
 	u->by_peer = true;
+	if (u->state == LINK_IDLE || (u->state == LINK_BUSY && u->kept && u->stream->state == STREAM_ASKED))
+		pool_learn(u);
 	if (u->state == LINK_BUSY) {
 		stream_upstream_ended(u->stream, error);
 		return;
 	}
-	if (u->state == LINK_IDLE)
-		learn(u);
 	http_upstream_close(u, false);
 }
 

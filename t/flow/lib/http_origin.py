@@ -63,7 +63,8 @@ class Connection:
 
 
 class Origin:
-    """`script(request)` is asked where scripts[X-Id] has none.  `idle`: seconds after which it closes a quiet connection."""
+    """`script(request)` is asked where scripts[X-Id] has none.  `idle`: seconds after which it closes a connection that has
+    asked before."""
 
     def __init__(self, host, ip, port, script=echo, idle=None, read_delay=0.0):
         self.scripts, self.script, self.idle, self.read_delay = {}, script, idle, read_delay
@@ -145,7 +146,7 @@ class Origin:
         if c.closed:
             return
         left = c.used + self.idle - time.monotonic()
-        if left > 0 or c.busy or c.reader.current:
+        if left > 0 or c.busy or c.reader.current or c.answered == 0:
             self._later(max(left, 0.001), self._idle, c)
         else:
             self._close(c)
