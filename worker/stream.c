@@ -748,9 +748,11 @@ uint64_t stream_deadline(const struct stream *s)
 {
 	uint64_t at = sooner(UINT64_MAX, s->conn->head.active_ms, s->http->stream_idle_timeout_ms);
 
+	if (s->replied)
+		return at;
 	if (s->complete_ms == 0)
 		at = sooner(at, s->began_ms, s->http->request_timeout_ms);
-	else if (s->route != NULL && !s->replied)
+	else if (s->route != NULL)
 		at = sooner(at, s->complete_ms, s->route->timeout_ms);
 	return at;
 }
@@ -762,7 +764,7 @@ static bool is_due(const struct stream *s, uint64_t since, uint64_t timeout)
 
 void stream_ran_out(struct stream *s)
 {
-	if (s->complete_ms == 0 && is_due(s, s->began_ms, s->http->request_timeout_ms)) {
+	if (s->complete_ms == 0 && !s->replied && is_due(s, s->began_ms, s->http->request_timeout_ms)) {
 		live_add(&s->chain_row->counter[HTTP_C_rq_timeout], 1);
 		stream_reply(s, STREAM_REQUEST_TIMEOUT);
 	} else if (s->complete_ms != 0 && s->route != NULL && !s->replied && is_due(s, s->complete_ms, s->route->timeout_ms)) {
