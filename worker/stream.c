@@ -285,7 +285,9 @@ static bool is_last(struct stream *s, enum http_framing_kind out)
 {
 	struct http_conn *c = s->conn;
 
-	return !s->asked.keep_alive || out == FRAMING_CLOSE || !s->way[REQUEST].ended || http_conn_is_ending(c);
+	/* Behind a CONNECT that fails there may be what was meant for the tunnel. */
+	return !s->asked.keep_alive || out == FRAMING_CLOSE || !s->way[REQUEST].ended || http_conn_is_ending(c) ||
+	    (s->request.method == METHOD_CONNECT && !s->tunnel);
 }
 
 /* With what filters have to add; its body goes on framed as `out` says. */
