@@ -9,6 +9,7 @@
 #include <linux/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 
 static const struct transport_user user;
@@ -137,6 +138,25 @@ void http_upstream_take(struct http_upstream *u, struct stream *s)
 	u->stream = s;
 	u->sent_before = u->sent;
 	u->left--;
+}
+
+/* Given up a second before that, so that no request meets its end; or, of a second, half a second. */
+void http_upstream_keep_alive(struct http_upstream *u, struct http_span field)
+{
+	static const char name[] = "timeout=";
+	const uint32_t len = sizeof(name) - 1, most = UINT32_MAX / 1000 / 10;
+	uint32_t at = 0, seconds = 0, ms;
+
+	while (at + len < field.len && strncasecmp(field.at + at, name, len) != 0)
+		at++;
+	at += len;
+	if (at >= field.len || field.at[at] < '0' || field.at[at] > '9')
+		return;
+	for (; at < field.len && field.at[at] >= '0' && field.at[at] <= '9' && seconds < most; at++)
+		seconds = seconds * 10 + (uint32_t)(field.at[at] - '0');
+	ms = seconds > 1 ? seconds * 1000 - 1000 : seconds * 500;
+	if (ms < u->keep_ms)
+		u->keep_ms = ms;
 }
 
 static bool may_be_kept(struct http_upstream *u)

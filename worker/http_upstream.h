@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "worker/http.h"
 #include "worker/transport.h"
 #include "worker/upstream.h"
 #include "worker/wheel.h"
@@ -44,6 +45,8 @@ int http_upstream_adopt(struct pool *, const struct image_cluster *, struct upst
 void http_upstream_close(struct http_upstream *, bool reset);
 /* To the stream; from it. */
 void http_upstream_take(struct http_upstream *, struct stream *);
+/* What the endpoint says of its patience, "timeout=5, max=100". */
+void http_upstream_keep_alive(struct http_upstream *, struct http_span field);
 /* For the next request, if it may be kept. */
 void http_upstream_release(struct http_upstream *, bool keep);
 /*

@@ -360,6 +360,17 @@ static void pass_interim(struct stream *s, struct http_head *head)
 		way_flush(&s->way[RESPONSE]);
 }
 
+/* It is of this connection only, and so gone from the head already. */
+static void note_patience(struct stream *s, const struct http_head *head)
+{
+	if (!http_has(head, FIELD_KEEP_ALIVE))
+		return;
+	for (const struct http_field *f = head->fields; f < head->fields + head->count; f++) {
+		if (f->id == FIELD_KEEP_ALIVE)
+			http_upstream_keep_alive(s->upstream, http_value(head, f));
+	}
+}
+
 static void answer(struct stream *s, struct http_head *head, const struct http1_meaning *m)
 {
 	struct http_framing out = http1_reframe(m->framing, s->request.minor);
@@ -375,6 +386,7 @@ static void answer(struct stream *s, struct http_head *head, const struct http1_
 	s->status = head->status;
 	s->service_ms = took < UINT16_MAX ? (uint16_t)took : UINT16_MAX - 1;
 	s->keep_upstream = m->keep_alive;
+	note_patience(s, head);
 	s->tunnel = m->tunnel;
 	if (!s->way[REQUEST].ended)
 		live_add(&s->chain_row->counter[HTTP_C_rq_early], 1);
