@@ -666,6 +666,7 @@ void stream_send_reply(struct stream *s)
 	struct http_framing out = { s->request.method == METHOD_HEAD ? FRAMING_TOLD : FRAMING_LENGTH, strlen(text) };
 
 	s->reply_due = false;
+	s->worker->line_count = 0;		/* those were for the request */
 	if (out.length > 0)
 		stream_add_line(s, SPAN("content-type"), SPAN("text/plain"));
 	if (s->end == STREAM_OVERFLOW)

@@ -250,6 +250,15 @@ def test_kept_connections_have_limits(host, start, origin, key):
             assert len(origin.connections) == n and origin.connections[-1].ended == "eof"
 
 
+@pytest.mark.parametrize("path, status", [(b"/none", 404), (b"/some", 503)])
+def test_a_reply_of_ours_has_nothing_of_the_request(host, start, path, status):
+    start(host, gate(http='prefix = "/some";'), intercept="", workers=1)
+    with Client(host, *GATE) as c:
+        r = c.ask(http_rows.request(b"GET " + path + b" HTTP/1.1").replace(NAME, name()))
+        assert r.status == status
+        assert {n for n, _ in r.fields} - {b"content-type"} == {b"content-length", b"date", b"server"}
+
+
 def test_nobody_listens(host, start):
     """503 with Envoy's words, and UF; then, with a server, 200, on the same client connection."""
     m = start(host, gate(), intercept="", workers=1)

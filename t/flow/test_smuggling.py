@@ -86,7 +86,7 @@ SPLITS = [b"GET " + target + b" HTTP/1.1\r\nHost: a\r\n" + ID + b"\r\n" for targ
 MORE = [b"GET / HTTP/1.1\r\nHost: a\r\n" + ID + length(len(INNER)) + more + b"\r\n" + INNER
         for more in (b"", b"Expect: 100-continue\r\n", b"Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n",
                      b"Connection: close\r\n", b"X-HTTP-Method-Override: HEAD\r\n", b"Max-Forwards: 0\r\n")] + [
-    method + b" / HTTP/1.1\r\nHost: a\r\n" + ID + length(len(INNER)) + b"\r\n" + INNER for method in (b"HEAD", b"OPTIONS", b"DELETE", b"TRACE", b"POST", b"BREW")] + [
+    method + b" / HTTP/1.1\r\nHost: a\r\n" + ID + length(len(INNER)) + b"\r\n" + INNER for method in (b"HEAD", b"OPTIONS", b"DELETE", b"TRACE", b"POST", b"PATCH")] + [
     b"GET / HTTP/1.0\r\nHost: a\r\n" + ID + length(len(INNER)) + b"Connection: keep-alive\r\n\r\n" + INNER,
     b"GET / HTTP/1.0\r\n" + ID + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + INNER,
     b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + ID + b"\r\n" + INNER,
