@@ -471,14 +471,16 @@ static void over(struct stream *, enum stream_end);
 static void done(struct stream *s)
 {
 	struct http_conn *c = s->conn;
+	bool said_all;
 
 	if (s->tunnel) {
 		handover_to_tunnel(s);
 		return;
 	}
-	over(s, (enum stream_end)s->end);
 	/* A client that has said all that it has to say, and wants no more, is not in the way of its own answer. */
-	http_conn_stream_over(c, !s->close_after ? HTTP_KEEP : s->way[REQUEST].ended && !s->asked.keep_alive ? HTTP_END : HTTP_LINGER);
+	said_all = s->way[REQUEST].ended && !s->asked.keep_alive && s->request.bytes != NULL && s->bad == HTTP1_OK;
+	over(s, (enum stream_end)s->end);
+	http_conn_stream_over(c, !s->close_after ? HTTP_KEEP : said_all ? HTTP_END : HTTP_LINGER);
 }
 
 /* After some of it was taken; more: there may be more than a receive buffer holds. */
