@@ -49,7 +49,7 @@ def both_logged(mesh, service, version, **fields):
 
 @pytest.fixture
 def blob(net):
-    """A file of SIZE, and its digest."""
+    """A file of SIZE, and its digest; no file so large stays."""
     path = net.tmp / "blob"
     digest = hashlib.sha256()
     with open(path, "wb") as f, open("/dev/urandom", "rb") as r:
@@ -57,7 +57,10 @@ def blob(net):
         for i in range(SIZE >> 20):
             f.write(b"%08d" % i + piece[8:])
             digest.update(b"%08d" % i + piece[8:])
-    return path, digest.hexdigest()
+    yield path, digest.hexdigest()
+    for left in net.tmp.rglob("*"):
+        if left.is_file() and left.stat().st_size >= SIZE:
+            left.unlink()
 
 
 def digest_of(path):
