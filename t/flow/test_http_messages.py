@@ -52,6 +52,8 @@ class Try:
     """One conversation about a case, and what it must come to."""
 
     def __init__(self, case, before, after):
+        if case.last and not before:
+            after = 0           # a client that has said so sends no more
         self.case, self.before, self.after, self.name = case, before, after, name()
         self.names = [name(b"b") for _ in range(before)], [name(b"a") for _ in range(after)]
         self.talk = None

@@ -22,7 +22,7 @@ def app(env, start):
     env["wsgi.input"].read()
     body = env["RAW_URI"].encode("latin-1", "replace")
     start("200 OK", [("Content-Length", str(len(body)))])
-    return [body]
+    return [] if env["REQUEST_METHOD"] == "HEAD" else [body]
 """
 
 

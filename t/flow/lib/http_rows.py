@@ -121,6 +121,7 @@ class Case:
         self.version = more.pop("version", b"1.1")
         self.fields = more.pop("fields", ())
         self.end = more.pop("end", None)                # of a response: how the origin ends it
+        self.last = self.version == b"1.0" or any(isinstance(o, Passed) and o.closes for o in outcomes)     # asked to be
         assert not more
 
     def __repr__(self):
