@@ -133,6 +133,7 @@ struct stream *stream_begin(struct http_conn *c, const char *head, size_t size, 
 		stream_reply(s, STREAM_OLD);
 	else
 		walk(s);
+	s->worker->line_count = 0;		/* where the walk has failed */
 	return s;
 }
 
@@ -668,7 +669,6 @@ void stream_send_reply(struct stream *s)
 	struct http_framing out = { s->request.method == METHOD_HEAD ? FRAMING_TOLD : FRAMING_LENGTH, strlen(text) };
 
 	s->reply_due = false;
-	s->worker->line_count = 0;		/* those were for the request */
 	if (out.length > 0)
 		stream_add_line(s, SPAN("content-type"), SPAN("text/plain"));
 	if (s->end == STREAM_OVERFLOW)
@@ -694,6 +694,7 @@ enum verdict stream_reply(struct stream *s, enum stream_end end)
 		return REPLIED;
 	}
 	leave_upstream(s);
+	s->worker->line_count = 0;		/* those were for the request */
 	s->end = (uint8_t)end;
 	s->status = reply_status(s);
 	s->replied = s->reply_due = true;
