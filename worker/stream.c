@@ -133,7 +133,7 @@ struct stream *stream_begin(struct http_conn *c, const char *head, size_t size, 
 		stream_reply(s, STREAM_OLD);
 	else
 		walk(s);
-	s->worker->line_count = 0;		/* where the walk has failed */
+	c->head.worker->line_count = 0;		/* where the walk has failed */
 	return s;
 }
 
@@ -479,7 +479,7 @@ static void done(struct stream *s)
 		return;
 	}
 	/* A client that has said all that it has to say, and wants no more, is not in the way of its own answer. */
-	said_all = s->way[REQUEST].ended && !s->asked.keep_alive && s->request.bytes != NULL && s->bad == HTTP1_OK;
+	said_all = s->way[REQUEST].ended && !s->asked.keep_alive && s->request.bytes != NULL && s->bad == HTTP1_OK && c->in.len == 0;
 	over(s, (enum stream_end)s->end);
 	http_conn_stream_over(c, !s->close_after ? HTTP_KEEP : said_all ? HTTP_END : HTTP_LINGER);
 }
