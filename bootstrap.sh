@@ -9,7 +9,8 @@ cd "$(dirname "$0")"
 
 to_build=(autoconf automake make gcc pkg-config libc6-dev liburing-dev libseccomp-dev libconfig-dev libssl-dev
 	libcriterion-dev libmicrohttpd-dev libjansson-dev libpcre2-dev libcurl4-openssl-dev libsystemd-dev node-llhttp mandoc iptables)
-to_test=(python3 python3-pytest gdb iproute2 procps util-linux systemd redis-server redis-tools postgresql nginx-light curl python3-h11)
+to_test=(python3 python3-pytest gdb iproute2 procps util-linux systemd redis-server redis-tools postgresql nginx-light curl
+	python3-h11 haproxy nodejs gunicorn lighttpd apache2-bin python3-websockets)
 to_bench=(haproxy nginx-light libnginx-mod-stream python3 iproute2)
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }

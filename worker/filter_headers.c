@@ -7,6 +7,7 @@
 #include "worker/stream.h"
 #include "worker/worker.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -112,6 +113,35 @@ static void set_forwarded_proto(struct stream *s, struct http_head *h)
 		add(s, FIELD_X_FORWARDED_PROTO, SPAN("http"));
 }
 
+#define FORWARDS_MOST 1000000000ul
+#define FORWARDS_LEN  10		/* of that */
+
+/* RFC 9110 7.6.2: of these two methods it is lowered, and nought goes no further. */
+static enum verdict count_forward(struct stream *s, struct http_head *h)
+{
+	struct http_span left = value_of(h, FIELD_MAX_FORWARDS);
+	unsigned long n = 0;
+	char *text;
+
+	if (left.len == 0 || (h->method != METHOD_OPTIONS && h->method != METHOD_TRACE))
+		return GO;
+	for (uint32_t i = 0; i < left.len; i++) {
+		if (left.at[i] < '0' || left.at[i] > '9')
+			return GO;
+		n = n * 10 + (unsigned long)(left.at[i] - '0');
+		n = n > FORWARDS_MOST ? FORWARDS_MOST : n;
+	}
+	if (n == 0)
+		return stream_reply(s, h->method == METHOD_TRACE ? STREAM_LAST_TRACE : STREAM_LAST_HOP);
+	if ((text = arena_take(&s->arena, FORWARDS_LEN + 1)) == NULL) {
+		stream_out_of_memory(s);
+		return REPLIED;
+	}
+	http_drop(h, FIELD_MAX_FORWARDS);
+	add(s, FIELD_MAX_FORWARDS, (struct http_span){ text, (uint32_t)sprintf(text, "%lu", n - 1) });
+	return GO;
+}
+
 static bool set_path(struct stream *s, const struct http_head *h)
 {
 	struct http_span path = http_path(h), query = http_query(h);
@@ -138,7 +168,7 @@ static enum verdict request(struct stream *s, struct http_head *h)
 		stream_out_of_memory(s);
 		return REPLIED;
 	}
-	return GO;
+	return http_has(h, FIELD_MAX_FORWARDS) ? count_forward(s, h) : GO;
 }
 
 /* ---- answers ---- */

@@ -9,6 +9,7 @@
 #include <linux/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 
 static const struct transport_user user;
@@ -139,6 +140,25 @@ void http_upstream_take(struct http_upstream *u, struct stream *s)
 	u->left--;
 }
 
+/* Given up a second before that, so that no request meets its end; or, of a second, half a second. */
+void http_upstream_keep_alive(struct http_upstream *u, struct http_span field)
+{
+	static const char name[] = "timeout=";
+	const uint32_t len = sizeof(name) - 1, most = UINT32_MAX / 1000 / 10;
+	uint32_t at = 0, seconds = 0, ms;
+
+	while (at + len < field.len && strncasecmp(field.at + at, name, len) != 0)
+		at++;
+	at += len;
+	if (at >= field.len || field.at[at] < '0' || field.at[at] > '9')
+		return;
+	for (; at < field.len && field.at[at] >= '0' && field.at[at] <= '9' && seconds < most; at++)
+		seconds = seconds * 10 + (uint32_t)(field.at[at] - '0');
+	ms = seconds > 1 ? seconds * 1000 - 1000 : seconds * 500;
+	if (ms < u->keep_ms)
+		u->keep_ms = ms;
+}
+
 static bool may_be_kept(struct http_upstream *u)
 {
 	struct worker *w = u->transport.worker;
@@ -155,7 +175,7 @@ static bool may_be_kept(struct http_upstream *u)
 void http_upstream_release(struct http_upstream *u, bool keep)
 {
 	u->stream = NULL;
-	u->used = true;
+	u->kept = true;
 	if (!keep || !may_be_kept(u)) {
 		http_upstream_close(u, false);
 		return;
@@ -175,11 +195,13 @@ const struct addr *http_upstream_local(struct http_upstream *u)
 	return &u->local;
 }
 
-bool http_upstream_was_deaf(const struct http_upstream *u)
+bool http_upstream_was_deaf(const struct http_upstream *u, int error)
 {
 	struct tcp_info info;
 	socklen_t len = sizeof(info);
 
+	if (u->sent == u->sent_before || error != 0)
+		return u->sent == u->sent_before;
 	memset(&info, 0, sizeof(info));
 	if (getsockopt(u->transport.fd, IPPROTO_TCP, TCP_INFO, &info, &len) == -1 ||
 	    len < offsetof(struct tcp_info, tcpi_bytes_acked) + sizeof(info.tcpi_bytes_acked))
@@ -233,26 +255,17 @@ static void writable(struct transport *t)
 		way_writable(&u->stream->way[REQUEST]);
 }
 
-/* How long it was idle is how long others may be. */
-static void learn(struct http_upstream *u)
-{
-	uint64_t idle = u->transport.worker->loop.now_ms - u->idle_ms;
-
-	if (idle < u->pool->learnt_ms)
-		u->pool->learnt_ms = (uint32_t)idle;
-}
-
 static void ended(struct transport *t, int error)
 {
 	struct http_upstream *u = link_of(t);
 
 	u->by_peer = true;
+	if (u->state == LINK_IDLE || (u->state == LINK_BUSY && u->kept && u->stream->state == STREAM_ASKED))
+		pool_learn(u);
 	if (u->state == LINK_BUSY) {
 		stream_upstream_ended(u->stream, error);
 		return;
 	}
-	if (u->state == LINK_IDLE && u->used)
-		learn(u);
 	http_upstream_close(u, false);
 }
 

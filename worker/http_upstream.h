@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "worker/http.h"
 #include "worker/transport.h"
 #include "worker/upstream.h"
 #include "worker/wheel.h"
@@ -33,7 +34,7 @@ struct http_upstream {
 	uint32_t left;				/* requests that may still be sent on it */
 	uint8_t state;
 	bool timed_out : 1;			/* the connect is being cancelled */
-	bool used : 1;				/* it has had a request */
+	bool kept : 1;				/* it has waited in the pool, or has had a request: the endpoint may have tired of it */
 	bool by_peer : 1;			/* the endpoint ended it */
 };
 
@@ -44,10 +45,15 @@ int http_upstream_adopt(struct pool *, const struct image_cluster *, struct upst
 void http_upstream_close(struct http_upstream *, bool reset);
 /* To the stream; from it. */
 void http_upstream_take(struct http_upstream *, struct stream *);
+/* What the endpoint says of its patience, "timeout=5, max=100". */
+void http_upstream_keep_alive(struct http_upstream *, struct http_span field);
 /* For the next request, if it may be kept. */
 void http_upstream_release(struct http_upstream *, bool keep);
-/* Has the endpoint taken nothing of what was sent since http_upstream_take()?  For a connection that has ended. */
-bool http_upstream_was_deaf(const struct http_upstream *);
+/*
+ * Has the endpoint taken nothing of what was sent since http_upstream_take()?  For a connection that has ended; error is how,
+ * 0 by FIN, which acknowledges what came before it.  A reset acknowledges nothing: what was sent may have been read.
+ */
+bool http_upstream_was_deaf(const struct http_upstream *, int error);
 /* Our address towards the endpoint; family 0: there is none. */
 const struct addr *http_upstream_local(struct http_upstream *);
 /* Has it ended, though nobody has told us yet? */

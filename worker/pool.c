@@ -189,6 +189,29 @@ void pool_not_connected(struct pool *p, enum conn_end why, int error)
 
 /* ---- kept ones ---- */
 
+#define CROSSING_MS 20u			/* a request and the end of its connection may cross each other within this */
+#define LEARNT_FOR_MS 60000u		/* an endpoint that restarts closes all of them, and says nothing of its patience by that */
+
+/* How long it was idle is how long others may be. */
+void pool_learn(struct http_upstream *u)
+{
+	struct pool *p = u->pool;
+	uint64_t now = p->worker->loop.now_ms, idle = now - u->idle_ms;
+
+	if (idle <= p->learnt_ms || now - p->learnt_at_ms > LEARNT_FOR_MS) {
+		p->learnt_ms = idle < UINT32_MAX ? (uint32_t)idle : UINT32_MAX;
+		p->learnt_at_ms = now;
+	}
+}
+
+/* Its end may be on its way, as far as anybody can tell. */
+static bool is_doubtful(const struct pool *p, const struct http_upstream *u)
+{
+	uint64_t now = p->worker->loop.now_ms;
+
+	return now - u->idle_ms + CROSSING_MS >= p->learnt_ms && now - p->learnt_at_ms <= LEARNT_FOR_MS;
+}
+
 static struct http_upstream *take_kept(struct pool *p, const struct stream *s)
 {
 	struct http_upstream *u;
@@ -196,8 +219,7 @@ static struct http_upstream *take_kept(struct pool *p, const struct stream *s)
 	while ((u = p->idle) != NULL) {
 		if (stream_is_idempotent(s))
 			return u;
-		/* It cannot be sent twice: not on one that is about to be closed, as far as anybody can tell. */
-		if (p->worker->loop.now_ms - u->idle_ms >= p->learnt_ms)
+		if (is_doubtful(p, u))		/* and it cannot be sent twice */
 			return NULL;
 		if (!http_upstream_has_ended(u))
 			return u;
@@ -271,6 +293,11 @@ void pool_park(struct http_upstream *u)
 	struct pool *p = u->pool;
 	struct stream *s = p->first_waiting;
 
+	u->idle_ms = p->worker->loop.now_ms;
+	if (s != NULL && u->kept && !stream_is_idempotent(s) && is_doubtful(p, u)) {
+		http_upstream_close(u, false);		/* another one is on its way */
+		return;
+	}
 	if (s != NULL) {
 		wait_no_more(s);
 		http_upstream_take(u, s);
@@ -281,7 +308,7 @@ void pool_park(struct http_upstream *u)
 		http_upstream_close(u, false);
 		return;
 	}
-	u->idle_ms = p->worker->loop.now_ms;
+	u->kept = true;
 	u->next = p->idle;
 	u->prev = &p->idle;
 	if (u->next != NULL)

@@ -29,7 +29,8 @@ struct pool {
 	uint32_t connections;			/* of it, in any state */
 	uint32_t waiting;
 	uint32_t connecting;
-	uint32_t learnt_ms;			/* the endpoint has closed one that was idle for so long; UINT32_MAX: none yet */
+	uint32_t learnt_ms;			/* the endpoint has closed one that was idle for so long; UINT32_MAX: none lately */
+	uint64_t learnt_at_ms;
 	bool limited;				/* max_connections: an idle one takes somebody's place */
 	bool gone;				/* the generation in use does not name it: nothing is kept */
 };
@@ -48,6 +49,8 @@ void pool_park(struct http_upstream *);
 void pool_unpark(struct http_upstream *);
 /* Its next deadline, while it is kept. */
 void pool_park_deadline(struct http_upstream *);
+/* The endpoint has closed one that was idle, or that had been until it got a request: which may not have been there yet. */
+void pool_learn(struct http_upstream *);
 /* One was freed. */
 void pool_left(struct pool *);
 

@@ -133,6 +133,7 @@ struct stream *stream_begin(struct http_conn *c, const char *head, size_t size, 
 		stream_reply(s, STREAM_OLD);
 	else
 		walk(s);
+	c->head.worker->line_count = 0;		/* where the walk has failed */
 	return s;
 }
 
@@ -285,7 +286,9 @@ static bool is_last(struct stream *s, enum http_framing_kind out)
 {
 	struct http_conn *c = s->conn;
 
-	return !s->asked.keep_alive || out == FRAMING_CLOSE || !s->way[REQUEST].ended || http_conn_is_ending(c);
+	/* Behind a CONNECT that fails there may be what was meant for the tunnel. */
+	return !s->asked.keep_alive || out == FRAMING_CLOSE || !s->way[REQUEST].ended || http_conn_is_ending(c) ||
+	    (s->request.method == METHOD_CONNECT && !s->tunnel);
 }
 
 /* With what filters have to add; its body goes on framed as `out` says. */
@@ -358,6 +361,17 @@ static void pass_interim(struct stream *s, struct http_head *head)
 		way_flush(&s->way[RESPONSE]);
 }
 
+/* It is of this connection only, and so gone from the head already. */
+static void note_patience(struct stream *s, const struct http_head *head)
+{
+	if (!http_has(head, FIELD_KEEP_ALIVE))
+		return;
+	for (const struct http_field *f = head->fields; f < head->fields + head->count; f++) {
+		if (f->id == FIELD_KEEP_ALIVE)
+			http_upstream_keep_alive(s->upstream, http_value(head, f));
+	}
+}
+
 static void answer(struct stream *s, struct http_head *head, const struct http1_meaning *m)
 {
 	struct http_framing out = http1_reframe(m->framing, s->request.minor);
@@ -373,6 +387,7 @@ static void answer(struct stream *s, struct http_head *head, const struct http1_
 	s->status = head->status;
 	s->service_ms = took < UINT16_MAX ? (uint16_t)took : UINT16_MAX - 1;
 	s->keep_upstream = m->keep_alive;
+	note_patience(s, head);
 	s->tunnel = m->tunnel;
 	if (!s->way[REQUEST].ended)
 		live_add(&s->chain_row->counter[HTTP_C_rq_early], 1);
@@ -457,14 +472,16 @@ static void over(struct stream *, enum stream_end);
 static void done(struct stream *s)
 {
 	struct http_conn *c = s->conn;
+	bool said_all;
 
 	if (s->tunnel) {
 		handover_to_tunnel(s);
 		return;
 	}
-	over(s, (enum stream_end)s->end);
 	/* A client that has said all that it has to say, and wants no more, is not in the way of its own answer. */
-	http_conn_stream_over(c, !s->close_after ? HTTP_KEEP : s->way[REQUEST].ended && !s->asked.keep_alive ? HTTP_END : HTTP_LINGER);
+	said_all = s->way[REQUEST].ended && !s->asked.keep_alive && s->request.bytes != NULL && s->bad == HTTP1_OK && c->in.len == 0;
+	over(s, (enum stream_end)s->end);
+	http_conn_stream_over(c, !s->close_after ? HTTP_KEEP : said_all ? HTTP_END : HTTP_LINGER);
 }
 
 /* After some of it was taken; more: there may be more than a receive buffer holds. */
@@ -564,10 +581,10 @@ static void leave_upstream(struct stream *s)
 }
 
 /* A kept connection has ended before anything came: nobody's fault, if it may be sent again. */
-static bool may_go_again(const struct stream *s)
+static bool may_go_again(const struct stream *s, int error)
 {
-	return s->upstream->used && s->replay.len > 0 && s->scan.bytes == 0 && s->interims == 0 && s->state == STREAM_ASKED &&
-	    (stream_is_idempotent(s) || http_upstream_was_deaf(s->upstream));
+	return s->upstream->kept && s->replay.len > 0 && s->scan.bytes == 0 && s->interims == 0 && s->state == STREAM_ASKED &&
+	    (stream_is_idempotent(s) || http_upstream_was_deaf(s->upstream, error));
 }
 
 static void go_again(struct stream *s)
@@ -610,7 +627,7 @@ void stream_upstream_ended(struct stream *s, int error)
 	} else if (s->state == STREAM_ANSWERED) {
 		stream_abort(s, STREAM_CUT);
 		http_conn_stream_over(s->conn, HTTP_BREAK);
-	} else if (may_go_again(s)) {
+	} else if (may_go_again(s, error)) {
 		go_again(s);
 	} else {
 		live_add(&s->cluster_row->counter[CLUSTER_C_rq_rx_reset], 1);
@@ -685,6 +702,7 @@ enum verdict stream_reply(struct stream *s, enum stream_end end)
 		return REPLIED;
 	}
 	leave_upstream(s);
+	s->worker->line_count = 0;		/* those were for the request */
 	s->end = (uint8_t)end;
 	s->status = reply_status(s);
 	s->replied = s->reply_due = true;
@@ -756,9 +774,11 @@ uint64_t stream_deadline(const struct stream *s)
 {
 	uint64_t at = sooner(UINT64_MAX, s->conn->head.active_ms, s->http->stream_idle_timeout_ms);
 
+	if (s->replied)
+		return at;
 	if (s->complete_ms == 0)
 		at = sooner(at, s->began_ms, s->http->request_timeout_ms);
-	else if (s->route != NULL && !s->replied)
+	else if (s->route != NULL)
 		at = sooner(at, s->complete_ms, s->route->timeout_ms);
 	return at;
 }
@@ -770,7 +790,7 @@ static bool is_due(const struct stream *s, uint64_t since, uint64_t timeout)
 
 void stream_ran_out(struct stream *s)
 {
-	if (s->complete_ms == 0 && is_due(s, s->began_ms, s->http->request_timeout_ms)) {
+	if (s->complete_ms == 0 && !s->replied && is_due(s, s->began_ms, s->http->request_timeout_ms)) {
 		live_add(&s->chain_row->counter[HTTP_C_rq_timeout], 1);
 		stream_reply(s, STREAM_REQUEST_TIMEOUT);
 	} else if (s->complete_ms != 0 && s->route != NULL && !s->replied && is_due(s, s->complete_ms, s->route->timeout_ms)) {

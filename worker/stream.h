@@ -37,6 +37,8 @@ enum stream_state {
 	X(STREAM_BAD, 0, "DPE", "", "")										\
 	X(STREAM_OLD, 426, "DPE", "low_version", "")								\
 	X(STREAM_BAD_PATH, 400, "-", "path_normalization_failed", "")						\
+	X(STREAM_LAST_HOP, 200, "-", "max_forwards", "")							\
+	X(STREAM_LAST_TRACE, 501, "-", "max_forwards", "")							\
 	X(STREAM_NO_ROUTE, 404, "NR", "route_not_found", "")							\
 	X(STREAM_NO_ENDPOINT, 503, "UH", "no_healthy_upstream", "no healthy upstream")				\
 	X(STREAM_OVERFLOW, 503, "UO", "upstream_reset_before_response_started{overflow}", UPSTREAM_TEXT "overflow")	\

@@ -328,7 +328,7 @@ void way_flush(struct way *w)
 	}
 	if ((total = put_together(w)) == 0)
 		return;
-	replay = w->direction == REQUEST && headed && w->ended && s->upstream->used;
+	replay = w->direction == REQUEST && headed && w->ended && s->upstream->kept;
 	join(w, headed, total, replay);
 	if (replay && w->pieces == 1)
 		s->replay = (struct http_span){ w->iov[0].iov_base, (uint32_t)total };
@@ -512,6 +512,7 @@ enum http1_bad way_pump(struct way *w, struct http_span *rest_r)
 			break;		/* whatever it is: the next read by the ring tells of it */
 		count_received(w, (size_t)n);
 		carried += (size_t)n;
+		w->run = (size_t)n < SPLICE_AFTER - w->run ? w->run + (uint32_t)n : SPLICE_AFTER;
 		bad = take_apart(w, wk->hot, (size_t)n, &used, &data);
 		w->bytes += data.len;
 		if (bad != HTTP1_OK || w->stream->state == STREAM_OVER)
@@ -521,8 +522,11 @@ enum http1_bad way_pump(struct way *w, struct http_span *rest_r)
 		*rest_r = (struct http_span){ wk->hot + used, (uint32_t)((size_t)n - used) };
 		if (w->stream->state == STREAM_OVER || n < (ssize_t)want || is_long(w, carried))
 			break;
+		if (start_splicing(w)) {
+			pump_spliced(w);
+			return HTTP1_OK;
+		}
 	}
-	w->run = w->run + carried < SPLICE_AFTER ? (uint32_t)(w->run + carried) : SPLICE_AFTER;
 	return bad;
 }
 

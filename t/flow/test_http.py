@@ -586,7 +586,7 @@ def serve_one(origin, o=None):
     return o
 
 
-@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("method", ["GET", "PUT"])
 def test_a_kept_connection_that_the_endpoint_closes(proxy, origin, dial, method):
     """At every moment around the request: it is sent again, and never fails."""
     m = proxy()

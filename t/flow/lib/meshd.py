@@ -16,11 +16,14 @@ COMPLAINTS = re.compile(r"AddressSanitizer|LeakSanitizer|runtime error:|Assertio
 
 INTERCEPT = "intercept = { outbound_port = 15001; inbound_port = 15006; };\n"
 
-# Envoy's default format for TCP, field by field
+# Istio's default format, field by field; of TCP the fields of a request are empty
+QUOTED = r'"(?P<{}>(?:[^"\\]|\\.)*)"'
 LOG_LINE = re.compile(
-    r'^\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\] "- - -" 0 (?P<flags>-|[A-Z]+(?:,[A-Z]+)*) - (?P<details>-|\w+) '
-    r'"(?P<reason>[^"]*)" (?P<received>\d+) (?P<sent>\d+) (?P<duration>\d+) - "-" "-" "-" "-" '
-    r'"(?P<upstream_host>\S+)" (?P<cluster>\S+) (?P<upstream_local>\S+) (?P<downstream_local>\S+) '
+    r'^\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\] "(?P<method>\S+) (?P<path>\S+) (?P<protocol>-|HTTP/1\.[01])" (?P<status>\d+) '
+    r'(?P<flags>-|[A-Z]+(?:,[A-Z]+)*) (?P<answered>\S+) (?P<details>-|\w+) ' + QUOTED.format("reason") +
+    r' (?P<received>\d+) (?P<sent>\d+) (?P<duration>\d+) (?P<service_time>-|\d+) '
+    + " ".join(QUOTED.format(f) for f in ("forwarded_for", "agent", "request_id", "authority")) +
+    r' "(?P<upstream_host>\S+)" (?P<cluster>\S+) (?P<upstream_local>\S+) (?P<downstream_local>\S+) '
     r'(?P<downstream_remote>\S+) - (?P<route>\S+)$')
 
 
