@@ -22,6 +22,8 @@ static const struct feature {
 	{ "conntrack", { "nf_conntrack" }, "mangle", "-A PREROUTING -m conntrack --ctstate INVALID -j RETURN", false, "NF_CONNTRACK" },
 	{ "nat", { "nf_nat" }, "nat", "-A OUTPUT -p tcp -j REDIRECT --to-ports 1", false, "NF_NAT and NETFILTER_XT_TARGET_REDIRECT" },
 	{ "owner match", { "xt_owner" }, "nat", "-A OUTPUT -m owner --uid-owner 1 -j RETURN", false, "NETFILTER_XT_MATCH_OWNER" },
+	{ "address type match", { "xt_addrtype" }, "nat", "-A PREROUTING -m addrtype ! --dst-type LOCAL -j RETURN", false,
+	  "NETFILTER_XT_MATCH_ADDRTYPE" },
 	{ "TPROXY", { "xt_TPROXY" }, "mangle", "-A PREROUTING -p tcp -j TPROXY --on-port 1 --tproxy-mark 1", true,
 	  "NETFILTER_XT_TARGET_TPROXY" },
 	{ "connmark", { "xt_connmark", "xt_CONNMARK" }, "mangle", "-A OUTPUT -m connmark --mark 1 -j CONNMARK --restore-mark", true,

@@ -32,6 +32,8 @@ static const struct {
 	{ "target `TPROXY'", "the kernel has no TPROXY target: load it (modprobe xt_TPROXY), or use mode = \"redirect\"" },
 	{ "xtension REDIRECT", "the kernel has no REDIRECT target: load it (modprobe xt_REDIRECT)" },
 	{ "target `REDIRECT'", "the kernel has no REDIRECT target: load it (modprobe xt_REDIRECT)" },
+	{ "xtension addrtype", "the kernel has no address type match: load it (modprobe xt_addrtype)" },
+	{ "match `addrtype'", "the kernel has no address type match: load it (modprobe xt_addrtype)" },
 	{ "xtension conntrack", "the kernel has no connection tracking: load it (modprobe nf_conntrack xt_conntrack)" },
 	{ "match `conntrack'", "the kernel has no connection tracking: load it (modprobe nf_conntrack xt_conntrack)" },
 	{ "xtension CONNMARK", "the kernel has no connection marks: load them (modprobe xt_connmark)" },

@@ -10,6 +10,11 @@
 #include <string.h>
 
 #define PREFIX "MESHD_"
+/*
+ * Only what opens a connection is caught.  Where nothing has followed connections before, the kernel takes the next segment
+ * of an open one for the first of a new one: caught in its middle, it would be reset.
+ */
+#define OPENING "-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN "
 #define MAPPED_BITS 96			/* of an IPv4 prefix in its mapped form (common/addr.h) */
 
 /* What differs between the families. */
@@ -254,10 +259,17 @@ static void guest_rules(struct maker *m)
 	}
 }
 
+/* A host may pass on the packets of others, of its containers for one: no application of its own serves those. */
+static void forwarded_rule(struct maker *m)
+{
+	rule(m, "MESHD_INBOUND", "what this host only passes on", "-m addrtype ! --dst-type LOCAL -j RETURN");
+}
+
 static void inbound_rules(struct maker *m)
 {
 	const struct rules *r = m->r;
 
+	forwarded_rule(m);
 	if (r->every_inbound_port) {
 		port_rules(m, "MESHD_INBOUND", &r->exclude_inbound, "", "RETURN", "exclude_inbound_ports");
 		rule(m, "MESHD_INBOUND", "all else goes to the inbound port", "-j MESHD_IN_REDIRECT");
@@ -278,13 +290,13 @@ static void nat_table(struct maker *m)
 	m->table = "nat";
 	chain(m, "MESHD_REDIRECT");
 	if (r->outbound_last == r->outbound_port)
-		rule(m, "MESHD_REDIRECT", "the outbound port", "-p tcp -j REDIRECT --to-ports %u", r->outbound_port);
+		rule(m, "MESHD_REDIRECT", "the outbound port", OPENING "-j REDIRECT --to-ports %u", r->outbound_port);
 	else
-		rule(m, "MESHD_REDIRECT", "the outbound ports: the kernel takes a free one", "-p tcp -j REDIRECT --to-ports %u-%u",
+		rule(m, "MESHD_REDIRECT", "the outbound ports: the kernel takes a free one", OPENING "-j REDIRECT --to-ports %u-%u",
 		    r->outbound_port, r->outbound_last);
 	if (r->mode == INTERCEPT_REDIRECT) {
 		chain(m, "MESHD_IN_REDIRECT");
-		rule(m, "MESHD_IN_REDIRECT", "the inbound port", "-p tcp -j REDIRECT --to-ports %u", r->inbound_port);
+		rule(m, "MESHD_IN_REDIRECT", "the inbound port", OPENING "-j REDIRECT --to-ports %u", r->inbound_port);
 	}
 	if (has_nat_inbound(r)) {
 		chain(m, "MESHD_INBOUND");
@@ -339,12 +351,16 @@ static void tproxy_inbound(struct maker *m)
 	const unsigned mark = r->mark;
 
 	chain(m, "MESHD_INBOUND");
-	interface_rules(m, "MESHD_INBOUND", 'i', &r->exclude_interfaces, "exclude_interfaces");
-	interface_rules(m, "MESHD_INBOUND", 'i', &r->guest_interfaces, "what guests send is never inbound");
+	/* the worker's way to the application and back, also where lo is an interface to leave alone */
 	rule(m, "MESHD_INBOUND", "a worker calls the application as its client: the answers are to come back",
 	    "-m mark --mark 0x%x -j CONNMARK --save-mark --nfmask 0xffffffff --ctmask 0xffffffff", mark);
 	rule(m, "MESHD_INBOUND", "and is not caught again", "-m mark --mark 0x%x -j RETURN", mark);
+	/* else a forwarded connection that is left alone would lose its answers: MESHD_DIVERT takes what is ESTABLISHED */
+	rule(m, "MESHD_INBOUND", "answers to what this host, or one behind it, has begun", "-m conntrack --ctdir REPLY -j RETURN");
+	interface_rules(m, "MESHD_INBOUND", 'i', &r->exclude_interfaces, "exclude_interfaces");
+	interface_rules(m, "MESHD_INBOUND", 'i', &r->guest_interfaces, "what guests send is never inbound");
 	source_rules(m, "MESHD_INBOUND", 'i');
+	forwarded_rule(m);
 	rule(m, "MESHD_INBOUND", "what stays on this host is not caught, but for calls of its own services", "-i lo -m mark ! --mark 0x%x -j RETURN",
 	    mark + 1);
 	tproxy_ports(m);
@@ -355,12 +371,12 @@ static void tproxy_output(struct maker *m)
 	const struct rules *r = m->r;
 
 	chain(m, "MESHD_OUTPUT");
-	interface_rules(m, "MESHD_OUTPUT", 'o', &r->exclude_interfaces, "exclude_interfaces");
 	rule(m, "MESHD_OUTPUT", "a worker calls the application as its client", "-o lo -m mark --mark 0x%x -j RETURN", r->mark);
-	rule(m, "MESHD_OUTPUT", "a program calls a service of this host: the inbound side must see it",
-	    "! -d %s -o lo -m owner --uid-owner %u -j MARK --set-xmark 0x%x/0xffffffff", m->lo->address, r->worker_uid, r->mark + 1);
 	rule(m, "MESHD_OUTPUT", "answers of the application to the client go to the worker",
 	    "-m connmark --mark 0x%x -j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff", r->mark);
+	interface_rules(m, "MESHD_OUTPUT", 'o', &r->exclude_interfaces, "exclude_interfaces");
+	rule(m, "MESHD_OUTPUT", "a program calls a service of this host: the inbound side must see it",
+	    "! -d %s -o lo -m owner --uid-owner %u -j MARK --set-xmark 0x%x/0xffffffff", m->lo->address, r->worker_uid, r->mark + 1);
 }
 
 static void tproxy_table(struct maker *m)
@@ -373,7 +389,7 @@ static void tproxy_table(struct maker *m)
 	rule(m, "MESHD_DIVERT", "and no rule of this table after it", "-j ACCEPT");
 	chain(m, "MESHD_TPROXY");
 	rule(m, "MESHD_TPROXY", "the inbound port, with the destination kept",
-	    "! -d %s -p tcp -j TPROXY --on-port %u --on-ip %s --tproxy-mark 0x%x/0xffffffff", m->lo->address, r->inbound_port,
+	    "! -d %s " OPENING "-j TPROXY --on-port %u --on-ip %s --tproxy-mark 0x%x/0xffffffff", m->lo->address, r->inbound_port,
 	    m->lo->any, r->mark);
 	tproxy_inbound(m);
 	rule(m, "PREROUTING", "what comes to this host", "-p tcp -j MESHD_INBOUND");

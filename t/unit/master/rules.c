@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define OPENING "-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN "
+
 static struct image_port_range inbound[] = { { 22, 22 }, { 8000, 8009 } }, outbound[] = { { 3306, 3306 } };
 
 static const struct rules all = {
@@ -34,8 +36,9 @@ Test(rules, the_order_is_istios)
 
 	cr_assert_str_eq(text,
 	    "*nat\n" CHAINS
-	    "-A MESHD_REDIRECT -p tcp -j REDIRECT --to-ports 15001\n"
-	    "-A MESHD_IN_REDIRECT -p tcp -j REDIRECT --to-ports 15006\n"
+	    "-A MESHD_REDIRECT " OPENING "-j REDIRECT --to-ports 15001\n"
+	    "-A MESHD_IN_REDIRECT " OPENING "-j REDIRECT --to-ports 15006\n"
+	    "-A MESHD_INBOUND -m addrtype ! --dst-type LOCAL -j RETURN\n"
 	    "-A MESHD_INBOUND -p tcp -m tcp --dport 22 -j RETURN\n"
 	    "-A MESHD_INBOUND -p tcp -m tcp --dport 8000:8009 -j RETURN\n"
 	    "-A MESHD_INBOUND -j MESHD_IN_REDIRECT\n"
@@ -118,7 +121,7 @@ Test(rules, ranges_ports_and_owners)
 	r.guest_interfaces = (struct names){ guests, 1 };
 	r.outbound_last = 15004;
 	r.inbound_sources = 2;
-	expect(&r, AF_INET, LINES("-A MESHD_REDIRECT -p tcp -j REDIRECT --to-ports 15001-15004",
+	expect(&r, AF_INET, LINES("-A MESHD_REDIRECT " OPENING "-j REDIRECT --to-ports 15001-15004",
 	    "-A MESHD_INBOUND -i eth1 -j RETURN",
 	    "-A MESHD_INBOUND -d 10.0.0.0/8 -i tap+ -j MESHD_REDIRECT",
 	    "-A MESHD_INBOUND -i tap+ -j MESHD_REDIRECT",
@@ -176,12 +179,13 @@ Test(rules, inbound_by_list_or_not_at_all)
 
 Test(rules, tproxy_is_istios_too)
 {
+	char eth9[] = "eth9", *interface[] = { eth9 }, *text;
 	struct rules r = all;
-	char *text;
 
 	r.mode = INTERCEPT_TPROXY;
 	r.drop_invalid = true;
 	r.exclude_inbound.count = 1;
+	r.exclude_interfaces = (struct names){ interface, 1 };
 	text = apply(&r, AF_INET, "");
 	*strstr(text, "*nat") = '\0';
 	cr_assert_str_eq(text,
@@ -190,18 +194,22 @@ Test(rules, tproxy_is_istios_too)
 	    "-A PREROUTING -m conntrack --ctstate INVALID -j MESHD_DROP\n"
 	    "-A MESHD_DIVERT -j MARK --set-xmark 0x539/0xffffffff\n"
 	    "-A MESHD_DIVERT -j ACCEPT\n"
-	    "-A MESHD_TPROXY ! -d 127.0.0.1/32 -p tcp -j TPROXY --on-port 15006 --on-ip 0.0.0.0 --tproxy-mark 0x539/0xffffffff\n"
+	    "-A MESHD_TPROXY ! -d 127.0.0.1/32 " OPENING "-j TPROXY --on-port 15006 --on-ip 0.0.0.0 --tproxy-mark 0x539/0xffffffff\n"
 	    "-A MESHD_INBOUND -m mark --mark 0x539 -j CONNMARK --save-mark --nfmask 0xffffffff --ctmask 0xffffffff\n"
 	    "-A MESHD_INBOUND -m mark --mark 0x539 -j RETURN\n"
+	    "-A MESHD_INBOUND -m conntrack --ctdir REPLY -j RETURN\n"
+	    "-A MESHD_INBOUND -i eth9 -j RETURN\n"
 	    "-A MESHD_INBOUND -s 127.0.0.6/32 -i lo -j RETURN\n"
+	    "-A MESHD_INBOUND -m addrtype ! --dst-type LOCAL -j RETURN\n"
 	    "-A MESHD_INBOUND -i lo -m mark ! --mark 0x53a -j RETURN\n"
 	    "-A MESHD_INBOUND -p tcp -m tcp --dport 22 -j RETURN\n"
 	    "-A MESHD_INBOUND -p tcp -m conntrack --ctstate RELATED,ESTABLISHED -j MESHD_DIVERT\n"
 	    "-A MESHD_INBOUND -p tcp -j MESHD_TPROXY\n"
 	    "-A PREROUTING -p tcp -j MESHD_INBOUND\n"
 	    "-A MESHD_OUTPUT -o lo -m mark --mark 0x539 -j RETURN\n"
-	    "-A MESHD_OUTPUT ! -d 127.0.0.1/32 -o lo -m owner --uid-owner 901 -j MARK --set-xmark 0x53a/0xffffffff\n"
 	    "-A MESHD_OUTPUT -m connmark --mark 0x539 -j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff\n"
+	    "-A MESHD_OUTPUT -o eth9 -j RETURN\n"
+	    "-A MESHD_OUTPUT ! -d 127.0.0.1/32 -o lo -m owner --uid-owner 901 -j MARK --set-xmark 0x53a/0xffffffff\n"
 	    "-A OUTPUT -p tcp -j MESHD_OUTPUT\n"
 	    "COMMIT\n");
 	free(text);
