@@ -134,7 +134,6 @@ EXTRA_DIST += %D%/flow/test_shortage.py
 EXTRA_DIST += %D%/flow/test_single_port.py
 EXTRA_DIST += %D%/flow/test_smuggling.py
 EXTRA_DIST += %D%/flow/test_sources.py
-EXTRA_DIST += %D%/flow/test_smuggling.py
 EXTRA_DIST += %D%/flow/test_storm.py
 EXTRA_DIST += %D%/flow/test_systemd.py
 EXTRA_DIST += %D%/flow/test_tables.py
