@@ -44,6 +44,12 @@ static void block(struct transport *t)
 		set_nonblock(t, false);
 }
 
+bool transport_ring_waits(struct transport *t)
+{
+	block(t);
+	return !t->nonblock;
+}
+
 void transport_connect(struct transport *t, const struct addr *to)
 {
 	upstream_connect(&t->worker->loop, prepare(t, OP_CONNECTED), t->fd, to);
@@ -148,8 +154,6 @@ void transport_write(struct transport *t, struct way *way, const struct iovec *i
 	const unsigned flags = MSG_NOSIGNAL | (wait ? MSG_WAITALL : MSG_DONTWAIT);
 	struct io_uring_sqe *sqe;
 
-	if (wait)
-		block(t);
 	sqe = prepare(t, OP_WRITTEN);
 	t->writing = way;
 	if (n == 1) {

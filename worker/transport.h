@@ -73,6 +73,9 @@ void transport_write(struct transport *, struct way *, const struct iovec *, uns
 /* sendmsg(2) without waiting.  -1: EAGAIN, or an error that the next read tells of. */
 ssize_t transport_write_now(struct transport *, const struct iovec *, unsigned n);
 
+/* A send by the ring waits for room; false: it is O_NONBLOCK, and stays so. */
+bool transport_ring_waits(struct transport *);
+
 /* For who moves bytes by itself: readable(), writable() are called once. */
 void transport_wait_readable(struct transport *);
 void transport_wait_writable(struct transport *);

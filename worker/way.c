@@ -297,7 +297,7 @@ static void send_kept(struct way *w)
 
 	if (w->kept.len == 0 || w->sending)
 		return;
-	if (t->nonblock) {
+	if (!transport_ring_waits(t)) {
 		transport_wait_writable(t);
 		return;
 	}
@@ -332,7 +332,7 @@ void way_flush(struct way *w)
 	join(w, headed, total, replay);
 	if (replay && w->pieces == 1)
 		s->replay = (struct http_span){ w->iov[0].iov_base, (uint32_t)total };
-	if (t->nonblock) {
+	if (!transport_ring_waits(t)) {
 		if (keep(w, 0) == 0)
 			send_kept(w);
 		return;
@@ -469,6 +469,8 @@ static void pump_spliced(struct way *w)
 
 	if (most > PIPE_BYTES)
 		most = PIPE_BYTES;
+	if (!drain(w))
+		return;
 	while (carried < BYTES_A_WAKE && !w->ended) {
 		run = http1_body_run(&w->body);
 		if ((n = pipe_fill(&w->pipe, source(w)->fd, run < most ? run : most)) <= 0) {
