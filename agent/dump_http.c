@@ -141,8 +141,9 @@ json_t *dump_connection_manager(const struct agent *a, const struct image_http *
 
 json_t *dump_http_metadata(const struct image_http *h)
 {
-	return json_pack("{s:{s:{s:I, s:I, s:I}}}", "filter_metadata", "meshd",
+	return json_pack("{s:{s:{s:I, s:I, s:I, s:I}}}", "filter_metadata", "meshd",
 	    "max_request_line_bytes", (json_int_t)h->max_request_line_bytes,
+	    "max_request_bytes", (json_int_t)h->max_request_bytes,
 	    "max_pipelined_requests", (json_int_t)h->max_pipelined_requests,
 	    "max_connect_attempts", (json_int_t)h->max_connect_attempts);
 }

@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 #define IMAGE_MAGIC	0x0001676d69687365u		/* "eshimg" and the byte order */
-#define IMAGE_LAYOUT	6u				/* raised with every change to a record */
+#define IMAGE_LAYOUT	7u				/* raised with every change to a record */
 #define IMAGE_SIZE_MAX	(256u << 20)			/* bytes */
 #define IMAGE_NONE	UINT32_MAX			/* no such index */
 
@@ -236,6 +236,7 @@ struct image_http {
 	uint64_t stream_idle_timeout_ms;	/* of a request without a byte either way */
 	uint64_t request_timeout_ms;		/* for the whole of a request to come in */
 	uint64_t max_connection_duration_ms;
+	uint64_t max_request_bytes;		/* of a body; past it: 413; 0: any number */
 	uint8_t generate_request_id, preserve_external_request_id, use_remote_address, normalize_path, accept_http_10;	/* bool */
 	uint8_t zero;
 	uint16_t max_connect_attempts;		/* at least 1: endpoints that a request tries to reach */

@@ -99,7 +99,7 @@ static void add_http(struct compiler *c, const struct filter *f)
 		.max_headers_count = (uint32_t)f->max_headers_count,
 		.max_connect_attempts = (uint16_t)f->max_connect_attempts,
 		.max_requests_per_connection = (uint32_t)f->max_requests_per_connection,
-		.max_pipelined_requests = (uint32_t)f->max_pipelined_requests,
+		.max_pipelined_requests = (uint32_t)f->max_pipelined_requests, .max_request_bytes = f->max_request_bytes,
 		.request_headers_timeout_ms = (uint32_t)f->request_headers_timeout_ms,
 		.delayed_close_timeout_ms = (uint32_t)f->delayed_close_timeout_ms,
 		.drain_timeout_ms = (uint32_t)f->drain_timeout_ms, .upgrades = (uint32_t)f->upgrades,

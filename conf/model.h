@@ -124,7 +124,7 @@ struct filter {
 	uint64_t timeout_ms;
 	const char *server_name;
 	uint64_t max_request_line_bytes, max_request_headers_kb, max_response_headers_kb, max_headers_count;
-	uint64_t max_requests_per_connection, max_pipelined_requests;
+	uint64_t max_requests_per_connection, max_pipelined_requests, max_request_bytes;
 	uint64_t request_headers_timeout_ms, request_timeout_ms, stream_idle_timeout_ms, max_connection_duration_ms;
 	uint64_t delayed_close_timeout_ms, drain_timeout_ms;
 	uint64_t generate_request_id, preserve_external_request_id, use_remote_address, xff_num_trusted_hops;

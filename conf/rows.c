@@ -180,6 +180,8 @@ static const struct key filter_rows[] = {
 	  OF(FILTER_HTTP), .about = "fields of a head; requests with more are answered with 431, answers with more become 502" },
 	{ .name = "max_requests_per_connection", .type = KEY_INTEGER, AT(filter, max_requests_per_connection),
 	  RANGE("0", "1000000000"), .def = "0", OF(FILTER_HTTP), .about = "a connection is closed after so many; 0: any number" },
+	{ .name = "max_request_bytes", .type = KEY_SIZE, AT(filter, max_request_bytes), RANGE("0", "4095m"), .def = "0",
+	  OF(FILTER_HTTP), .about = "of a request's body; longer ones are answered with 413; 0: any number" },
 	{ .name = "max_pipelined_requests", .type = KEY_INTEGER, AT(filter, max_pipelined_requests), RANGE("1", "1000"),
 	  .def = "16", OF(FILTER_HTTP), .about = "of one connection that wait for their turn; more are not read before" },
 	{ .name = "request_headers_timeout", .type = KEY_MILLISECONDS, AT(filter, request_headers_timeout_ms),

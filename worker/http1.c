@@ -239,6 +239,8 @@ enum http1_bad http1_parse_request(const char *bytes, size_t size, const struct 
 		bad = read_framing(h, &m->framing);
 	if (bad == HTTP1_OK && h->method == METHOD_CONNECT)
 		bad = must_be_empty(&m->framing);	/* RFC 9110 9.3.6: what follows is the tunnel's */
+	if (bad == HTTP1_OK && l->body_bytes != 0 && m->framing.kind == FRAMING_LENGTH && m->framing.length > l->body_bytes)
+		bad = BAD_BODY_LONG;
 	if (bad != HTTP1_OK)
 		return bad;
 	read_persistence(h, options, m);

@@ -45,6 +45,7 @@
 	X(BAD_CHUNK_SIZE,	400, "http1.codec_error",		"a malformed chunk size, or one too large") \
 	X(BAD_CHUNK_EXT,	400, "http1.codec_error",		"a malformed chunk extension, or too many bytes of them") \
 	X(BAD_CHUNK_END,	400, "http1.codec_error",		"a chunk that does not end where it should") \
+	X(BAD_BODY_LONG,	413, "http1.body_too_long",		"the body is longer than is allowed") \
 	X(BAD_TRAILER_LONG,	431, "http1.headers_too_large",		"the trailer section is too long") \
 	X(BAD_TRAILER_FIELD,	400, "http1.invalid_trailer",		"a field that is not allowed in trailers") \
 	X(BAD_CUT,		400, "http1.body_cut",			"the connection ended within the message")
@@ -68,6 +69,7 @@ struct http1_limits {
 	uint16_t fields;		/* http_head.room where that is less */
 	uint16_t ext_chunk;		/* bytes of extensions of one chunk, */
 	uint32_t ext_body;		/* and of a whole body */
+	uint64_t body_bytes;		/* of a whole body, its framing aside; 0: any number */
 };
 
 /*
@@ -127,6 +129,7 @@ enum http1_bad http1_parse_trailers(const char *bytes, size_t size, const struct
 enum http1_body_event { BODY_MORE, BODY_DATA, BODY_TRAILER, BODY_END, BODY_BAD };
 struct http1_body {
 	uint64_t left;			/* of LENGTH, or of this chunk */
+	uint64_t chunks;		/* bytes of all chunks so far, this one included */
 	uint32_t ext_chunk, ext_body;	/* bytes of extensions so far */
 	uint8_t digits;			/* of this chunk's size */
 	struct http1_scan scan;		/* of the trailer section */

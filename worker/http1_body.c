@@ -63,14 +63,18 @@ static int hex(unsigned char c)
 	return c >= '0' && c <= '9' ? c - '0' : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : -1;
 }
 
-/* The line with a chunk's size is over. */
-static void begin_chunk(struct http1_body *b)
+/* The line with a chunk's size is over.  Sizes are below HTTP1_LENGTH_MAX each, and a sum beyond it is nobody's body. */
+static enum http1_bad begin_chunk(struct http1_body *b, const struct http1_limits *l)
 {
+	b->chunks += b->left;
+	if (b->chunks > HTTP1_LENGTH_MAX || (l->body_bytes != 0 && b->chunks > l->body_bytes))
+		return BAD_BODY_LONG;
 	b->ext_chunk = 0;
 	b->digits = 0;
 	b->state = b->left > 0 ? DATA : TRAILER_BEGIN;
 	if (b->state == TRAILER_BEGIN)
 		http1_scan_trailers(&b->scan);
+	return HTTP1_OK;
 }
 
 /* A byte after the ';' of an extension (RFC 9112 7.1.1), but the line's end.  What they mean is nobody's business here. */
@@ -177,9 +181,8 @@ static enum http1_bad between(struct http1_body *b, unsigned char c, const struc
 		if (c != (unsigned char)fixed[b->state].want)
 			return b->state == SIZE_LF ? BAD_CHUNK_SIZE : BAD_CHUNK_END;
 		if (b->state == SIZE_LF)
-			begin_chunk(b);
-		else
-			b->state = fixed[b->state].next;
+			return begin_chunk(b, l);
+		b->state = fixed[b->state].next;
 		return HTTP1_OK;
 	default:
 		return ext(b, c, l);

@@ -25,6 +25,7 @@ struct http1_limits http_limits(const struct image_http *h, unsigned direction)
 		.fields = (uint16_t)h->max_headers_count,
 		.ext_chunk = CHUNK_EXT_BYTES,
 		.ext_body = BODY_EXT_BYTES,
+		.body_bytes = direction == REQUEST ? h->max_request_bytes : 0,
 	};
 }
 

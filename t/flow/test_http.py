@@ -411,6 +411,46 @@ def test_a_bad_request(proxy, origin, dial, request_, status):
     wait_for("gone", lambda: m.stat("server.connections") == 0)
 
 
+LENGTH, CHUNKED = b"Content-Length: %d\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("body", [LENGTH % 10 + b"0123456789", LENGTH % 0, CHUNKED + b"5\r\n01234\r\n5\r\n56789\r\n0\r\n\r\n"])
+def test_a_body_of_the_greatest_length(proxy, origin, dial, body):
+    proxy(http="max_request_bytes = 10;")
+    c = dial()
+    c.send(b"POST / HTTP/1.1\r\nHost: a\r\n" + body)
+    o = origin.accept()
+    o.head()
+    o.send(OK)
+    assert c.message()[0].status == 200
+
+
+@pytest.mark.parametrize("body", [LENGTH % 11, b"Expect: 100-continue\r\n" + LENGTH % 11, LENGTH % (2 ** 62)])
+def test_a_body_that_says_it_is_too_long(proxy, origin, dial, body):
+    proxy(http="max_request_bytes = 10;")
+    c = dial()
+    c.send(b"POST / HTTP/1.1\r\nHost: a\r\n" + body)
+    head, _ = c.message()
+    assert head.status == 413 and head["connection"] == "close"
+    c.ends()
+    origin.nobody(0)
+
+
+@pytest.mark.parametrize("chunks", [b"b\r\n01234567890\r\n", b"a\r\n0123456789\r\n1\r\n0\r\n"])
+def test_a_body_that_becomes_too_long(proxy, origin, dial, chunks):
+    proxy(http="max_request_bytes = 10;")
+    c = dial()
+    c.send(b"POST / HTTP/1.1\r\nHost: a\r\n" + CHUNKED)
+    o = origin.accept()
+    o.head()
+    c.send(chunks + b"0\r\n\r\n")
+    head, _ = c.message()
+    assert head.status == 413 and head["connection"] == "close"
+    c.ends()
+    with contextlib.suppress(ConnectionResetError):
+        assert b"\r\n0\r\n" not in o.rest()
+
+
 def test_a_bad_chunk_is_never_sent_on(proxy, origin, dial):
     proxy()
     c = dial()

@@ -147,7 +147,7 @@ Test(dump, a_connection_manager_says_all_of_it)
 	    "\"http_protocol_options\": {\"accept_http_10\": true}, \"stream_idle_timeout\": \"300s\", \"request_timeout\": \"0s\","
 	    "\"request_headers_timeout\": \"10s\", \"drain_timeout\": \"5s\", \"delayed_close_timeout\": \"1s\"}");
 	expect_json(json_object_get(chain(j, "edge", 0), "metadata"),
-	    "{\"filter_metadata\": {\"meshd\": {\"max_request_line_bytes\": 8192, \"max_pipelined_requests\": 16, \"max_connect_attempts\": 1}}}");
+	    "{\"filter_metadata\": {\"meshd\": {\"max_request_line_bytes\": 8192, \"max_request_bytes\": 0, \"max_pipelined_requests\": 16, \"max_connect_attempts\": 1}}}");
 	json_decref(j);
 }
 

@@ -243,6 +243,7 @@ Test(http, defaults_are_envoys_or_safe_ones)
 	cr_expect_eq(h->max_headers_count, 100);
 	cr_expect_eq(h->max_requests_per_connection, 0);
 	cr_expect_eq(h->max_pipelined_requests, 16);
+	cr_expect_eq(h->max_request_bytes, 0);
 	cr_expect_eq(h->request_headers_timeout_ms, 10000);
 	cr_expect_eq(h->delayed_close_timeout_ms, 1000);
 	cr_expect_eq(h->drain_timeout_ms, 5000);
@@ -269,7 +270,7 @@ Test(http, every_key_has_its_place)
 	struct tried t = try_good(LISTENER("type = \"http\"; weighted_clusters = ( { name = \"c\"; weight = 1; }, { name = \"d\"; weight = 3; } );\n"
 	    "stat_prefix = \"s\"; idle_timeout = \"1s\"; route_config_name = \"rc\"; virtual_host = \"vh\"; route_name = \"r\"; prefix = \"/p\";\n"
 	    "timeout = \"2s\"; server_name = \"x\"; max_request_line_bytes = \"1k\"; max_request_headers_kb = 2; max_response_headers_kb = 3;\n"
-	    "max_headers_count = 4; max_requests_per_connection = 5; max_pipelined_requests = 6; request_headers_timeout = \"7s\";\n"
+	    "max_headers_count = 4; max_requests_per_connection = 5; max_pipelined_requests = 6; max_request_bytes = \"7m\"; request_headers_timeout = \"7s\";\n"
 	    "request_timeout = \"8s\"; stream_idle_timeout = \"9s\"; max_connection_duration = \"10s\"; delayed_close_timeout = \"11s\";\n"
 	    "drain_timeout = \"12s\"; generate_request_id = false; preserve_external_request_id = true; use_remote_address = false;\n"
 	    "xff_num_trusted_hops = 13; normalize_path = false; accept_http_10 = false; max_connect_attempts = 14; upgrade_configs = [ \"CONNECT\" ];"));
@@ -281,9 +282,9 @@ Test(http, every_key_has_its_place)
 		h->request_headers_timeout_ms, h->request_timeout_ms, h->stream_idle_timeout_ms, h->max_connection_duration_ms,
 		h->delayed_close_timeout_ms, h->drain_timeout_ms, h->generate_request_id, h->preserve_external_request_id,
 		h->use_remote_address, h->xff_num_trusted_hops, h->normalize_path, h->accept_http_10, h->upgrades, r->target_count,
-		image_target(i, r->first_target + 1)->upto, h->max_connect_attempts };
+		image_target(i, r->first_target + 1)->upto, h->max_connect_attempts, h->max_request_bytes };
 	const uint64_t want[] = { 1000, 2000, 1024, 2048, 3072, 4, 5, 6, 7000, 8000, 9000, 10000, 11000, 12000, 0, 1, 0, 13, 0, 0,
-		UPGRADE_CONNECT, 2, 4, 14 };
+		UPGRADE_CONNECT, 2, 4, 14, 7 << 20 };
 
 	cr_expect_arr_eq(got, want, sizeof(want));
 	cr_expect_str_eq(image_text(i, h->stat_prefix), "s");

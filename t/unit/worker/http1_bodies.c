@@ -124,6 +124,35 @@ Test(http1_bodies, trailers)	/* RFC 9110 6.5.1, at most 100 bytes here */
 	ROWS(rows);
 }
 
+Test(http1_bodies, a_limit_of_the_whole)
+{
+	static const struct {
+		const char *bytes;
+		enum http1_body_event want;
+	} rows[] = {
+		{ "a\r\n0123456789\r\n0\r\n\r\n", BODY_END }, { "b\r\n", BODY_BAD }, { "9\r\n012345678\r\n2\r\n", BODY_BAD },
+		{ "7fffffffffffffff\r\n", BODY_BAD },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct http1_limits l = feed_limits;
+		size_t at = 0, used, size = strlen(rows[i].bytes);
+		enum http1_body_event event;
+		enum http1_bad bad = HTTP1_OK;
+		struct http1_body b;
+		struct http_span data;
+
+		l.body_bytes = 10;
+		http1_body_begin(&b, (struct http_framing){ FRAMING_CHUNKED, 0 });
+		do {
+			event = http1_body_next(&b, rows[i].bytes + at, size - at, &l, &used, &data, &bad);
+			at += used;
+		} while (event == BODY_DATA || (event == BODY_MORE && at < size));
+		cr_expect_eq(event, rows[i].want, "row %zu", i);
+		cr_expect_eq(bad, event == BODY_BAD ? BAD_BODY_LONG : HTTP1_OK, "row %zu", i);
+	}
+}
+
 Test(http1_bodies, data_moved_unseen_counts)
 {
 	struct http1_limits l = feed_limits;

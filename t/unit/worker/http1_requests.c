@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct feed requests = { .request = true, .limits = { 8192, 61440, 100, 256, 4096 } };
+static const struct feed requests = { .request = true, .limits = { 8192, 61440, 100, 256, 4096, 0 } };
 
 #define ROWS(rows) check_rows(&requests, rows, sizeof(rows) / sizeof(rows[0]))
 #define GET  "GET / HTTP/1.1\r\n"

@@ -3,7 +3,7 @@
 
 #include <criterion/criterion.h>
 
-#define LIMITS { 8192, 61440, 100, 256, 4096 }
+#define LIMITS { 8192, 61440, 100, 256, 4096, 0 }
 static const struct feed to_get = { .asked = { METHOD_GET, false }, .limits = LIMITS };
 static const struct feed to_head = { .asked = { METHOD_HEAD, false }, .limits = LIMITS };
 static const struct feed to_connect = { .asked = { METHOD_CONNECT, false }, .limits = LIMITS };

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct http1_limits limits = { 8192, 61440, 100, 256, 4096 };
+static const struct http1_limits limits = { 8192, 61440, 100, 256, 4096, 0 };
 static struct http_field fields[100];
 
 #define SPAN(text) ((struct http_span){ text, sizeof(text) - 1 })
