@@ -1,11 +1,13 @@
 /*
- * In front of a program (LD_PRELOAD): ends it by SIGKILL when it has sent that many netlink requests (KILL_AT), the last of
- * which has been carried out.
+ * In front of meshd (LD_PRELOAD): ends it by SIGKILL when it has sent that many netlink requests (KILL_AT), the last of
+ * which has been carried out.  Its workers have requests of their own, which are none of this.
  */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <linux/netlink.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -18,7 +20,7 @@ ssize_t send(int fd, const void *bytes, size_t size, int flags)
 	socklen_t n = sizeof(domain);
 
 	getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &n);
-	if (domain == AF_NETLINK && at != NULL && ++sent == atoi(at))
+	if (domain == AF_NETLINK && strcmp(program_invocation_short_name, "meshd") == 0 && at != NULL && ++sent == atoi(at))
 		kill(getpid(), SIGKILL);
 	return r;
 }
