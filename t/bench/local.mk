@@ -1,6 +1,6 @@
 # make bench: load is built for it alone.
 EXTRA_PROGRAMS = t/bench/load
-t_bench_load_SOURCES = %D%/load.c
+t_bench_load_SOURCES = %D%/load.c %D%/load.h %D%/net.c %D%/messages.c %D%/http.c %D%/blocks.c
 t_bench_load_LDADD = -lpthread
 EXTRA_DIST += %D%/bench
 CLEANFILES += $(EXTRA_PROGRAMS)
