@@ -43,10 +43,10 @@ class Haproxy:
         tuning, splice = "", "option splice-auto"
         if (case.bulk or case.http) and self.splice:    # `auto` would leave most of these streams unspliced
             tuning, splice = "tune.pipesize 1048576", "option splice-request\n\toption splice-response"
+        elif case.bodies:
+            tuning = "tune.bufsize 73728"               # 64 KiB and a head; with larger ones it copies more
         elif case.bulk:
             tuning = "tune.bufsize 524288\n\ttune.recv_enough 524288"
-        elif case.bodies:
-            tuning = "tune.bufsize 131072\n\ttune.recv_enough 131072"       # a message is one read and one write
         write(folder, "haproxy.cfg", f"""global
 	nbthread {workers}
 	maxconn {MOST_CONNECTIONS}
@@ -128,12 +128,9 @@ events {{ worker_connections {MOST_CONNECTIONS}; multi_accept on; accept_mutex o
 """
 
     def http(self, folder, case, port, origin):
-        if case.bulk:
-            bodies = "proxy_request_buffering off; client_body_buffer_size 1m; proxy_buffering off; proxy_buffer_size 1m; proxy_buffers 8 1m;"
-        elif case.bodies:
-            bodies = "client_body_buffer_size 128k; proxy_buffering off; proxy_buffer_size 128k; proxy_buffers 8 128k;"
-        else:
-            bodies = ""
+        size = "1m" if case.bulk else "128k"
+        bodies = (f"proxy_request_buffering off; client_body_buffer_size {size}; proxy_buffering off; proxy_buffer_size {size}; "
+                  f"proxy_buffers 8 {size};" if case.bodies else "")        # (the last one is unused, but must be more)
         temp = "\n".join(f"\t{of}_temp_path {folder};" for of in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         return f"""http {{
 	access_log {f"{folder}/access.log combined buffer=64k flush=1s" if self.logs else "off"};
