@@ -54,19 +54,20 @@ def print_idle_memory(bench, meshd, goal_mib=8):
 
 def print_idle_connections(bench, contestants, few=1000, many=6000, goal=400):
     """Of HTTP, each after a request, so all that a request has left is counted.  The kernel's own memory is not; nor is what
-    nginx has taken for each of worker_connections at its start."""
-    print(f"\nmemory of an idle HTTP connection after a request, PSS, {few} against {many} connections, 1 worker:")
+    nginx has taken for each of worker_connections at its start.  Pages of files are left out: a proxy's share of them depends
+    on who else maps them."""
+    print(f"\nmemory of an idle HTTP connection after a request, {few} against {many} connections, 1 worker:")
     case, cores = CASES["http-64"], os.sched_getaffinity(0)
     for contestant in contestants:
         with (bench.origin(case, cores) as (_, origin_port), bench.proxy(case, contestant, 1, origin_port, cores) as (proxy, port, _),
               contextlib.ExitStack() as on):
-            before = pss_with(on, proxy, port, few)
-            each = (pss_with(on, proxy, port, many - few) - before) * 1024 / (many - few)
+            before = own_kib_with(on, proxy, port, few)
+            each = (own_kib_with(on, proxy, port, many - few) - before) * 1024 / (many - few)
         verdict = f", goal {goal} {'met' if each <= goal else 'missed'}" if contestant.name == "meshd" else ""
         print(f"  {contestant.name:16}{each:11.0f} bytes{verdict}")
 
 
-def pss_with(on, proxy, port, more):
+def own_kib_with(on, proxy, port, more):
     for _ in range(more):
         sock = on.enter_context(socket.create_connection((PROXY_ADDRESS, port), 5))
         sock.sendall(REQUEST)
@@ -76,7 +77,7 @@ def pss_with(on, proxy, port, more):
             if not part:
                 raise SystemExit("bench: idle connections: an answer is missing")
             answer += part
-    return sum(map(pss_kib, tree(proxy.pid)))
+    return sum(pss_kib(pid, of) for pid in tree(proxy.pid) for of in ("_Anon", "_Shmem"))
 
 
 def process_name(pid):
@@ -84,6 +85,6 @@ def process_name(pid):
         return f.read().strip()
 
 
-def pss_kib(pid):
+def pss_kib(pid, of=""):
     with open(f"/proc/{pid}/smaps_rollup") as f:
-        return int(re.search(r"^Pss:\s+(\d+) kB", f.read(), re.M)[1])
+        return int(re.search(rf"^Pss{of}:\s+(\d+) kB", f.read(), re.M)[1])
