@@ -77,7 +77,7 @@ demo)	install_packages "${to_build[@]}" "${to_test[@]}"; make_users; build_in bu
 	as_root bash t/demo build ;;
 bench)	install_packages "${to_build[@]}" "${to_bench[@]}"; make_users; build_in build
 	options=()	# as arguments of make: sudo keeps no environment
-	for name in BENCH_ROUNDS BENCH_SECONDS BENCH_WORKERS BENCH_CASES BENCH_SEED HAPROXY NGINX; do
+	for name in BENCH_ROUNDS BENCH_SECONDS BENCH_WORKERS BENCH_CASES BENCH_RULES BENCH_SEED HAPROXY NGINX; do
 		[ -z "${!name:-}" ] || options+=("$name=${!name}")
 	done
 	as_root make -C build -s --no-print-directory bench "${options[@]}" ;;

@@ -91,7 +91,7 @@ fuzz:
 	LLHTTP="$(LLHTTP_CFLAGS) $(LLHTTP_FUZZ)" srcdir=$(abs_top_srcdir) sh $(top_srcdir)/t/fuzz/fuzz.sh
 .PHONY: fuzz
 
-EXTRA_DIST += %D%/run-unit %D%/include-rule.sh %D%/ldd-rule.sh %D%/manual.sh %D%/demo
+EXTRA_DIST += %D%/run-unit %D%/include-rule.sh %D%/ldd-rule.sh %D%/manual.sh %D%/demo %D%/demo-app.py
 EXTRA_DIST += %D%/flow/conftest.py %D%/flow/lib/__init__.py %D%/flow/lib/hosts.py %D%/flow/lib/mesh.py %D%/flow/lib/meshd.py
 EXTRA_DIST += %D%/flow/lib/crowd.py %D%/flow/lib/faults.py %D%/flow/lib/inside.py %D%/flow/lib/programs.py %D%/flow/lib/rules.py %D%/flow/lib/shop.py %D%/flow/lib/traffic.py
 EXTRA_DIST += %D%/flow/lib/landing.py %D%/flow/lib/matrix.py %D%/flow/lib/neighbours.py %D%/flow/lib/rig.py
