@@ -557,7 +557,7 @@ void stream_response_readable(struct stream *s)
 	n = transport_read_now(t, hot, BUFFER_BYTES);
 	if (n > 0 && inbuf_add(s->worker, &s->in, hot, (size_t)n) == -1)
 		stream_out_of_memory(s);
-	else if (n > 0 || errno == EAGAIN)
+	else if (n > 0 || (n == -1 && errno == EAGAIN))
 		answer_goes_on(s);
 	else
 		stream_upstream_ended(s, n == 0 ? 0 : errno);

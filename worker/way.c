@@ -446,7 +446,7 @@ static bool drain(struct way *w)
 	ssize_t n;
 
 	while (w->pipe.held > 0) {
-		if (to == NULL || to->closed || ((n = pipe_drain(worker_of(w), &w->pipe, to->fd)) <= 0 && errno != EAGAIN)) {
+		if (to == NULL || to->closed || ((n = pipe_drain(worker_of(w), &w->pipe, to->fd)) == -1 && errno != EAGAIN)) {
 			broken(w);
 			return false;
 		}

@@ -156,7 +156,7 @@ class Table:
 
     def __init__(self, host, ring=0, mode="redirect"):
         self.host = host
-        host.must("sysctl", "-qw", "net.ipv4.tcp_wmem=4096 16384 65536")      # slow readers are felt
+        host.must("sysctl", "-qw", "net.ipv4.tcp_wmem=4096 32768 131072")     # slow readers are felt
         self.listener = host.listen("0.0.0.0", 9000, 1024)
         self.m = faulty_meshd(host, configuration(host), ring=ring, intercept=INTERCEPT % mode).start()
 
